@@ -1,0 +1,257 @@
+# runack's build and tests. `make help` lists the targets; docs and CI use these same ones.
+#
+# What goes where: bin/ holds what is installed, build/ everything else (results of tests, the
+# sanitized stage, tools). The only file made inside a source folder is nsexec/stage.bin, because
+# go:embed cannot reach outside its package.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := build
+
+GO ?= go
+CC_STAGE ?= musl-gcc
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+DESTDIR ?=
+
+# VM=0 leaves the virtual machine out, RACE=1 puts Go's race detector under the unit tests.
+VM ?= 1
+RACE ?= 0
+FUZZTIME ?= 60s
+TESTFLAGS ?=
+TEST_TIMEOUT ?= 20m
+
+# One set of tags for every Go command, so that what is tested is what is built.
+# urfave_cli_no_docs: urfave/cli's documentation code costs start-up time.
+export GOFLAGS := -tags=urfave_cli_no_docs
+# The runtime ships without cgo: it starts faster and is one file to copy.
+export CGO_ENABLED := 0
+
+BUILD := build
+RESULTS := $(BUILD)/results
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+STAGE_SRC := $(wildcard nsexec/stage/*.c)
+STAGE_DEPS := $(STAGE_SRC) $(wildcard nsexec/stage/*.h nsexec/stage/*.def)
+# -printf sorts nothing, so the list is sorted to stay the same from run to run.
+GO_SRC := $(sort $(shell find . -name '*.go' -not -name '*_test.go' -not -path './$(BUILD)/*' 2>/dev/null))
+# What else go:embed takes in.
+GO_EMBED := $(sort $(shell find bundle cmd container shim -type f -not -name '*.go' 2>/dev/null))
+
+# The list that bubblewrap builds with, less what does not fit a freestanding-like C11 program.
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wformat-security -Wformat-signedness \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wmissing-declarations \
+	-Wnested-externs -Wredundant-decls -Wpointer-arith -Wwrite-strings -Winit-self -Wcast-align \
+	-Wswitch-default -Wreturn-type -Wempty-body -Wignored-qualifiers -Wtype-limits -Wvla \
+	-Wmissing-include-dirs -Wstrict-aliasing=2 -Wunused-but-set-variable -Wno-unused-parameter
+WARNINGS_GCC := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init
+# musl's own headers come first; the kernel's are looked up behind them.
+KERNEL_HEADERS := -idirafter /usr/include $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
+STAGE_CFLAGS := -std=c11 -Os $(WARNINGS) $(WARNINGS_GCC) -fno-pie -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables -fno-ident -fstack-protector-strong $(KERNEL_HEADERS)
+STAGE_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro -Wl,-z,now -Wl,--build-id=none -s
+
+##@ Building
+
+.PHONY: help
+help: ## list all targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Variables: VM=0 (tests without the virtual machine), RACE=1, TESTFLAGS='-run Name', FUZZTIME=60s,"
+	@echo "           PREFIX, DESTDIR, RUNTIME=runc (drive the integration tests with another runtime)"
+
+.PHONY: deps
+deps: ## install the Debian packages that building and testing need
+	@tests/tools/deps build test
+
+.PHONY: deps-vm
+deps-vm: ## install what the virtual machine needs
+	@tests/tools/deps vm
+
+.PHONY: deps-lint
+deps-lint: ## install the linters
+	@tests/tools/deps build lint
+
+BINARIES := bin/runack
+ifneq ($(wildcard cmd/containerd-shim-runack-v2/*.go),)
+BINARIES += bin/containerd-shim-runack-v2
+endif
+
+.PHONY: build
+build: $(BINARIES) ## build bin/runack (and the shim)
+
+.PHONY: stage
+stage: nsexec/stage.bin ## build the C stage alone
+
+# Rewritten only when the stamp changes, so that a new commit relinks and nothing else does.
+.PHONY: FORCE
+FORCE:
+$(BUILD)/stamp: FORCE
+	@mkdir -p $(@D); echo '$(VERSION) $(COMMIT) $(GOFLAGS) $(shell $(GO) env GOVERSION GOARCH)' >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The flags are part of what the stage is made of.
+$(BUILD)/stage-flags: FORCE
+	@mkdir -p $(@D); echo '$(CC_STAGE) $(STAGE_CFLAGS) $(STAGE_LDFLAGS)' >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+nsexec/stage.bin: $(STAGE_DEPS) $(BUILD)/stage-flags
+	@command -v $(CC_STAGE) >/dev/null || { echo "make: $(CC_STAGE) is missing: run \`make deps\` first" >&2; exit 1; }
+	$(CC_STAGE) $(STAGE_CFLAGS) $(STAGE_LDFLAGS) -o $@.new $(STAGE_SRC)
+	@mv $@.new $@
+
+bin/%: $(GO_SRC) $(GO_EMBED) go.mod go.sum nsexec/stage.bin $(BUILD)/stamp
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+	@touch $@
+
+.PHONY: sanitize
+sanitize: $(BUILD)/stage.asan ## build the stage under address and undefined-behaviour sanitizers
+
+# glibc's: musl has no sanitizer runtime.
+$(BUILD)/stage.asan: $(STAGE_DEPS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=all -o $@ $(STAGE_SRC)
+
+.PHONY: install
+install: build ## install into $(DESTDIR)$(BINDIR)
+	install -d '$(DESTDIR)$(BINDIR)'
+	install -m 755 $(BINARIES) '$(DESTDIR)$(BINDIR)'
+
+.PHONY: demo
+demo: deps build ## from nothing to a running container: install what is missing, build, try
+	bin/runack try
+
+.PHONY: try
+try: build ## run a command (CMD='...') in a throw-away container over this host's root
+	bin/runack try $(CMD)
+
+##@ Testing
+
+COUNT := $(BUILD)/count
+PROBE := $(BUILD)/probe
+# What runs real containers has suites of its own.
+CONTAINER_PKGS := ./tests/integration/...
+FAULT_PKGS := $(if $(wildcard tests/faults/*_test.go),./tests/faults/...)
+ALL_PKGS = $(shell $(GO) list ./... 2>/dev/null)
+UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
+
+$(COUNT): $(wildcard tests/count/*.go) go.mod
+	@mkdir -p $(@D)
+	@$(GO) build -o $@ ./tests/count
+
+# The program that containers of the tests run where busybox cannot tell a fact.
+$(PROBE): $(wildcard tests/probe/*.c)
+	@mkdir -p $(@D)
+	$(CC_STAGE) -std=c11 -Os -static -no-pie $(WARNINGS) $(KERNEL_HEADERS) -s -o $@ $(filter %.c,$^)
+
+.PHONY: test-build
+test-build: build sanitize $(COUNT) $(PROBE)
+
+# $(call suite,name,command): run the command, keep its `go test -json` stream, go on whatever comes.
+suite = $(COUNT) run -suite $(1) -dir $(RESULTS) -- $(2)
+gotest = $(GO) test -json -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
+
+# Root suites run once on the host as it is and once in each other view of its cgroups that
+# can be had (tests/harness/view.go).
+suite-unit = $(call suite,unit,$(if $(filter 1,$(RACE)),env CGO_ENABLED=1) $(gotest) $(if $(filter 1,$(RACE)),-race) $(UNIT_PKGS))
+suite-root = $(call suite,root,$(gotest) $(CONTAINER_PKGS))
+suite-root-v1 = $(call suite,root-v1,env RUNACK_VIEW=v1 $(gotest) $(CONTAINER_PKGS))
+suite-root-v2 = $(call suite,root-v2,env RUNACK_VIEW=v2 $(gotest) $(CONTAINER_PKGS))
+suite-faults = $(if $(FAULT_PKGS),$(call suite,faults,$(gotest) $(FAULT_PKGS)),true)
+suite-vm = COUNT=$(COUNT) RESULTS=$(RESULTS) tests/vm/suite
+
+.PHONY: test
+test: deps ## everything this machine can run, with all set-up; ends in a count
+	@$(if $(filter 0,$(VM)),echo "make: VM=0: nothing is run in the virtual machine",tests/tools/deps --optional vm)
+	@$(MAKE) --no-print-directory test-build
+	@rm -rf $(RESULTS)
+	@$(suite-unit)
+	@$(suite-root)
+	@$(suite-root-v1)
+	@$(suite-root-v2)
+	@$(suite-faults)
+	@$(if $(filter 0,$(VM)),true,$(suite-vm))
+	@$(COUNT) sum $(RESULTS)
+
+.PHONY: test-unit
+test-unit: test-build ## tests of the single rooms
+	@rm -rf $(RESULTS); $(suite-unit); $(COUNT) sum $(RESULTS)
+
+.PHONY: test-root
+test-root: test-build ## real containers, as root, in each view of the host's cgroups
+	@rm -rf $(RESULTS); $(suite-root); $(suite-root-v1); $(suite-root-v2); $(COUNT) sum $(RESULTS)
+
+.PHONY: test-faults
+test-faults: test-build ## every step interrupted
+	@$(if $(FAULT_PKGS),,echo "make: tests/faults has no tests yet" >&2; exit 1)
+	@rm -rf $(RESULTS); $(suite-faults); $(COUNT) sum $(RESULTS)
+
+.PHONY: test-vm
+test-vm: deps-vm test-build ## the root tests in a virtual machine with pure cgroup v2, without and with systemd
+	@rm -rf $(RESULTS); $(suite-vm); $(COUNT) sum $(RESULTS)
+
+.PHONY: soak
+soak: test-build ## the long forms of the tests (hours)
+	@rm -rf $(RESULTS)
+	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(FAULT_PKGS))
+	@$(COUNT) sum $(RESULTS)
+
+.PHONY: fuzz
+fuzz: test-build ## every fuzz target for FUZZTIME each
+	@tests/tools/fuzz '$(FUZZTIME)'
+
+.PHONY: bench
+bench: test-build ## Go benchmarks, and start-up beside runc and crun where hyperfine is there
+	$(GO) test -run '^$$' -bench . -benchmem $(UNIT_PKGS)
+	@tests/tools/startup
+
+##@ Keeping it tidy
+
+# Pinned: a linter's new release must not turn a build red. They come through the Go proxy.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ERRORLINT := github.com/polyfloyd/go-errorlint@v1.8.0
+EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
+SCRIPTS := .ci/run $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/guest)
+
+.PHONY: lint
+lint: deps-lint nsexec/stage.bin ## all linters: Go, C and shell
+	@tests/tools/lint
+
+.PHONY: lint-go
+lint-go: nsexec/stage.bin
+	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); [ -z "$$out" ] || { echo "gofmt: run \`make fmt\` over:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ERRORLINT) -errorf-multi ./...
+	$(GO) run $(EXHAUSTIVE) -default-signifies-exhaustive ./...
+
+.PHONY: lint-c
+lint-c:
+	@tests/tools/lint-c "$(STAGE_CFLAGS)"
+
+.PHONY: lint-sh
+lint-sh:
+	shellcheck $(SCRIPTS)
+
+.PHONY: fmt
+fmt: ## gofmt and clang-format
+	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
+	clang-format -i $(STAGE_SRC) $(wildcard nsexec/stage/*.h tests/probe/*.c)
+
+.PHONY: clean
+clean: ## remove what building and testing made here
+	rm -rf bin $(BUILD) nsexec/stage.bin
