@@ -1,0 +1,141 @@
+package bundle
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// A Host is what validation must know about the machine. Whoever calls ValidateOn has looked.
+type Host struct {
+	Rootless bool // the runtime's effective user is not root
+	SELinux  bool // enabled
+	CgroupV2 bool // the unified hierarchy alone
+	RDT      bool // a resctrl file system is mounted
+	// SameNetNS tells whether path is the runtime's own network namespace. It is asked only about
+	// a namespace to join, and only where a sysctl of net depends on the answer.
+	SameNetNS func(path string) (bool, error)
+}
+
+// ValidateOn checks what Validate has accepted against the machine. The error is a *FieldError of
+// config.json.
+func ValidateOn(spec *specs.Spec, h Host) error {
+	c := newChecker(spec)
+	for _, check := range []func(Host) error{
+		c.rootless, c.selinux, c.cgroupVersion, c.rdt, c.netSysctl,
+	} {
+		if err := check(h); err != nil {
+			return inFile(ConfigFile, err)
+		}
+	}
+	return nil
+}
+
+// rootless refuses what a user without privilege cannot give to a container.
+func (c *checker) rootless(h Host) error {
+	if !h.Rootless {
+		return nil
+	}
+	if !c.has(specs.UserNamespace) {
+		return refuse("linux.namespaces", "a rootless container needs a user namespace")
+	}
+	if len(c.linux.NetDevices) > 0 {
+		return refuse("linux.netDevices", "not possible in a rootless container")
+	}
+	if c.spec.Process != nil && len(c.spec.Process.User.AdditionalGids) > 0 {
+		return refuse("process.user.additionalGids", "cannot set any additional groups in a rootless container")
+	}
+	for i := range c.spec.Mounts {
+		if err := c.rootlessMount(item("mounts", i), &c.spec.Mounts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rootlessMount refuses id mappings, and owners that the user namespace does not map. Where the
+// namespace is joined its mappings are not known here.
+func (c *checker) rootlessMount(at string, m *specs.Mount) error {
+	if readMountOptions(m.Options).idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		return refuse(at+".options", "id-mapped mounts are not possible in a rootless container")
+	}
+	if !c.makes(specs.UserNamespace) {
+		return nil
+	}
+	for i, o := range m.Options {
+		maps := c.linux.UIDMappings
+		id, ok := strings.CutPrefix(o, "uid=")
+		if !ok {
+			maps = c.linux.GIDMappings
+			if id, ok = strings.CutPrefix(o, "gid="); !ok {
+				continue
+			}
+		}
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err == nil && !mapped(maps, uint32(n)) {
+			return refuse(item(at+".options", i), "%q: the user namespace does not map that id", o)
+		}
+	}
+	return nil
+}
+
+func (c *checker) selinux(h Host) error {
+	if c.spec.Process == nil || h.SELinux || c.spec.Process.SelinuxLabel == "" {
+		return nil
+	}
+	return refuse("process.selinuxLabel", "selinux label is specified in config, but selinux is disabled or not supported")
+}
+
+func (c *checker) cgroupVersion(h Host) error {
+	r := c.linux.Resources
+	if r == nil {
+		return nil
+	}
+	if !h.CgroupV2 {
+		if len(r.Unified) > 0 {
+			return refuse("linux.resources.unified", "only possible where cgroup v2 is the one hierarchy")
+		}
+		return nil
+	}
+	// v2 limits swap alone, which can be calculated from memory and swap together only where the
+	// limit of memory is known.
+	if m := r.Memory; m != nil && m.Swap != nil && *m.Swap > 0 && (m.Limit == nil || *m.Limit == 0) {
+		return refuse("linux.resources.memory.swap", "needs a memory limit on cgroup v2")
+	}
+	return nil
+}
+
+func (c *checker) rdt(h Host) error {
+	if c.linux.IntelRdt != nil && !h.RDT {
+		return refuse("linux.intelRdt", "no resctrl file system is mounted")
+	}
+	return nil
+}
+
+// netSysctl refuses parameters of net where the network namespace to join is the runtime's own.
+func (c *checker) netSysctl(h Host) error {
+	path := c.joined[specs.NetworkNamespace]
+	if path == "" || h.SameNetNS == nil {
+		return nil
+	}
+	for _, key := range sortedKeys(c.linux.Sysctl) {
+		at := entry("linux.sysctl", key)
+		name, err := dottedSysctl(at, key)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(name, "net.") {
+			continue
+		}
+		same, err := h.SameNetNS(path)
+		if err != nil {
+			return &FieldError{Path: "linux.namespaces", Reason: path + ": " + errnoText(err), Err: err}
+		}
+		if same {
+			return refuse(at, "not allowed in host network namespace (%s)", path)
+		}
+		return nil
+	}
+	return nil
+}

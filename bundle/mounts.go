@@ -1,0 +1,192 @@
+package bundle
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// lxcfsFiles are the files of procfs that may be mounted over, as in runc: what lxcfs emulates, and
+// two switches. Everything else below /proc is refused, since a false file there can take a
+// container's protection away (CVE-2019-16884, CVE-2023-27561).
+var lxcfsFiles = []string{
+	"/proc/cpuinfo",
+	"/proc/diskstats",
+	"/proc/loadavg",
+	"/proc/meminfo",
+	"/proc/slabinfo",
+	"/proc/stat",
+	"/proc/swaps",
+	"/proc/sys/crypto/fips_enabled",
+	"/proc/sys/kernel/ns_last_pid",
+	"/proc/uptime",
+}
+
+func (c *checker) mounts() error {
+	for i := range c.spec.Mounts {
+		if err := c.mount(item("mounts", i), &c.spec.Mounts[i]); err != nil {
+			return err
+		}
+	}
+	if len(c.spec.Mounts) > 0 && !c.has(specs.MountNamespace) {
+		c.warn("mounts", "made in the mount namespace of the runtime, since linux.namespaces has no mount namespace: they outlive the container")
+	}
+	return nil
+}
+
+// mountOptions is what the options of a mount ask for, as far as its validity depends on it.
+type mountOptions struct {
+	bind, remount, idmap, copyUp bool
+	data                         string // the first option that the file system gets
+}
+
+func readMountOptions(options []string) mountOptions {
+	var o mountOptions
+	for _, name := range options {
+		switch {
+		case name == "bind", name == "rbind":
+			o.bind = true
+		case name == "remount":
+			o.remount = true
+		case name == "idmap", name == "ridmap":
+			o.idmap = true
+		case name == "tmpcopyup":
+			o.copyUp = true
+		case !knownMountOption(name) && o.data == "":
+			o.data = name
+		}
+	}
+	return o
+}
+
+func (c *checker) mount(at string, m *specs.Mount) error {
+	if err := mountStrings(at, m); err != nil {
+		return err
+	}
+	if m.Destination == "" {
+		return refuse(at+".destination", "missing")
+	}
+	if m.Destination[0] != '/' {
+		c.warn(at+".destination", "%q: relative paths are deprecated; taken as relative to /", m.Destination)
+	}
+	o := readMountOptions(m.Options)
+	if m.Type == "bind" && !o.remount {
+		o.bind = true // as with mount(8), though the kernel knows no such type
+	}
+	if err := mountKind(at, m, o); err != nil {
+		return err
+	}
+	if err := mountPlace(at, m, o); err != nil {
+		return err
+	}
+	if o.bind && o.data != "" {
+		// The kernel would ignore it in silence: a bind mount has no file system of its own.
+		return refuse(at+".options", "%q: a bind mount takes no options of the file system", o.data)
+	}
+	if o.copyUp && m.Type != "tmpfs" {
+		c.warn(at+".options", "tmpcopyup is ignored: the mount is not a tmpfs")
+	}
+	return c.mountMappings(at, m, o)
+}
+
+func mountStrings(at string, m *specs.Mount) error {
+	for _, f := range []struct{ name, value string }{
+		{".destination", m.Destination}, {".source", m.Source}, {".type", m.Type},
+	} {
+		if err := noNUL(at+f.name, f.value); err != nil {
+			return err
+		}
+	}
+	return allNoNUL(at+".options", m.Options)
+}
+
+// mountKind refuses a mount of which nobody can say what it is.
+func mountKind(at string, m *specs.Mount, o mountOptions) error {
+	switch {
+	case o.remount:
+		return nil
+	case o.bind:
+		if m.Source == "" {
+			return refuse(at+".source", "missing: a bind mount needs a source")
+		}
+	case m.Type == "", m.Type == "none":
+		return refuse(at+".type", "missing: only a bind mount (option bind or rbind) has none")
+	}
+	return nil
+}
+
+// mountPlace refuses destinations that runc refuses. The path is taken as it is written: symbolic
+// links of the root file system are the stage's affair.
+func mountPlace(at string, m *specs.Mount, o mountOptions) error {
+	place := path.Clean("/" + m.Destination)
+	if place == "/" {
+		return refuse(at+".destination", "%q: a mount on the container's root itself", m.Destination)
+	}
+	if o.remount {
+		return nil
+	}
+	if place == "/proc" && !o.bind && m.Type != "proc" {
+		return refuse(at+".destination", "%q: only a procfs may be mounted there", m.Destination)
+	}
+	if strings.HasPrefix(place, "/proc/") && !slices.Contains(lxcfsFiles, place) {
+		return refuse(at+".destination", "%q: must not be inside /proc", m.Destination)
+	}
+	return nil
+}
+
+// mountMappings checks an id-mapped mount: by the options idmap and ridmap, by mappings of its own,
+// or both.
+func (c *checker) mountMappings(at string, m *specs.Mount, o mountOptions) error {
+	own := len(m.UIDMappings)+len(m.GIDMappings) > 0
+	if !o.idmap && !own {
+		return nil
+	}
+	if !o.bind {
+		return refuse(at+".options", "id mapping is only possible with a bind mount")
+	}
+	if !own {
+		if !c.has(specs.UserNamespace) {
+			return refuse(at+".uidMappings", "missing: there is no user namespace whose mappings could be used")
+		}
+		return nil
+	}
+	if len(m.UIDMappings) == 0 {
+		return refuse(at+".uidMappings", "missing: needed together with gidMappings")
+	}
+	if len(m.GIDMappings) == 0 {
+		return refuse(at+".gidMappings", "missing: needed together with uidMappings")
+	}
+	if err := mappings(at+".uidMappings", m.UIDMappings); err != nil {
+		return err
+	}
+	return mappings(at+".gidMappings", m.GIDMappings)
+}
+
+// paths checks what linux says about places in the container and about the root's propagation.
+func (c *checker) paths() error {
+	if p := c.linux.RootfsPropagation; p != "" && !slices.Contains(propagationOptions(), p) {
+		return refuse("linux.rootfsPropagation", "unknown propagation %q", p)
+	}
+	for _, list := range []struct {
+		path  string
+		paths []string
+	}{
+		{"linux.maskedPaths", c.linux.MaskedPaths},
+		{"linux.readonlyPaths", c.linux.ReadonlyPaths},
+	} {
+		if len(list.paths) > 0 && !c.has(specs.MountNamespace) {
+			return refuse(list.path, "given without a mount namespace in linux.namespaces")
+		}
+		for i, p := range list.paths {
+			if p == "" || p[0] != '/' || strings.IndexByte(p, 0) >= 0 {
+				return absolute(item(list.path, i), p)
+			}
+		}
+	}
+	if err := oneLine("linux.cgroupsPath", c.linux.CgroupsPath); err != nil {
+		return err
+	}
+	return oneLine("linux.mountLabel", c.linux.MountLabel)
+}
