@@ -16,6 +16,7 @@ type Step interface {
 type Keyring struct {
 	Name  string `json:"name"`
 	Label string `json:"label,omitempty"` // SELinux key creation label
+	Perm  uint32 `json:"perm,omitempty"`  // permission bits added to the keyring's (keyctl(2) KEYCTL_SETPERM)
 }
 
 // Loopback brings the interface lo up.
@@ -33,9 +34,12 @@ type Root struct {
 	Path   string `json:"path"`             // on the host
 	FD     *int   `json:"fd,omitempty"`     // a detached mount opened by the runtime instead
 	Parent uint64 `json:"parent,omitempty"` // propagation flags for the mount that Path lies on, e.g. MS_PRIVATE
+	Plain  bool   `json:"plain,omitempty"`  // no mount namespace of its own: open Path as the base, attach nothing
 }
 
-// Mount mounts a new file system (fsopen(2), fsmount(2), move_mount(2)).
+// Mount mounts a new file system (fsopen(2), fsmount(2), move_mount(2)). A tmpfs without an option
+// mode takes the mode of the directory it covers; the target of a proc or sysfs is a directory and
+// reached through no symbolic link.
 type Mount struct {
 	Target      string   `json:"target"`
 	Type        string   `json:"type"`
@@ -47,8 +51,9 @@ type Mount struct {
 	RecSet      uint64   `json:"recSet,omitempty"`      // mount_setattr(2) with AT_RECURSIVE
 	RecClear    uint64   `json:"recClear,omitempty"`
 	CopyUp      bool     `json:"copyUp,omitempty"`  // tmpfs: take over what the target holds
-	Label       string   `json:"label,omitempty"`   // SELinux mount label, already quoted
-	Refused     string   `json:"refused,omitempty"` // "bind": on EPERM or EBUSY (user namespaces) bind the host's instance at Source instead
+	Label       string   `json:"label,omitempty"`   // SELinux mount label, without quotes; on an mqueue set as the root's attribute
+	Refused     string   `json:"refused,omitempty"` // "bind": on EPERM or EBUSY (user namespaces) bind the host's Instead, recursively
+	Instead     string   `json:"instead,omitempty"` // the host's path for Refused
 }
 
 // Bind attaches a clone of an existing tree (open_tree(2), mount_setattr(2), move_mount(2)). The
@@ -61,6 +66,7 @@ type Bind struct {
 	Recursive   bool     `json:"recursive,omitempty"`
 	Set         uint64   `json:"set,omitempty"`
 	Clear       uint64   `json:"clear,omitempty"` // flags locked by a more privileged namespace stay, as with runc
+	Must        uint64   `json:"must,omitempty"`  // the part of Clear that was asked for by name: an error where one of them is locked
 	RecSet      uint64   `json:"recSet,omitempty"`
 	RecClear    uint64   `json:"recClear,omitempty"`
 	Propagation []uint64 `json:"propagation,omitempty"`
@@ -68,7 +74,8 @@ type Bind struct {
 }
 
 // Remount changes the flags of the mount at Target (a "remount" entry of mounts). SBFlags and
-// Options reconfigure the file system; Set and Clear the mount alone.
+// Options reconfigure the file system, and superblock flags that SBFlags lacks are cleared, as
+// mount(2) does; Set and Clear change the mount alone.
 type Remount struct {
 	Target  string   `json:"target"`
 	Bind    bool     `json:"bind,omitempty"` // the mount alone
@@ -109,6 +116,10 @@ type Device struct {
 
 // Hook runs a hook of the container's namespaces: createContainer (Path is the runtime's) before
 // the pivot, startContainer (Path is the container's) after it. State comes with proceed and start.
+//
+// The program of a startContainer hook belongs to the container, so it gets the container's rights
+// and no more: its child carries out the later bounding, user, caps, no-new-privs and seccomp steps
+// before it executes the hook.
 type Hook struct {
 	Point   string   `json:"point"` // "createContainer" or "startContainer"
 	Index   int      `json:"index"`
@@ -125,6 +136,7 @@ type SyncMounted struct{}
 type Pivot struct {
 	Method      string `json:"method"`                // "pivot", "move" (--no-pivot) or "chroot" (no mount namespace)
 	Propagation uint64 `json:"propagation,omitempty"` // rootfsPropagation of the new root: MS_SHARED and the like
+	DevNull     bool   `json:"devNull,omitempty"`     // standard descriptors that are the host's /dev/null become the container's
 }
 
 // Console takes a new terminal from the container's devpts, makes it the process's stdio and
@@ -218,7 +230,8 @@ type MemoryPolicy struct {
 	Nodes []int `json:"nodes,omitempty"`
 }
 
-// Affinity sets the CPUs the process may run on (sched_setaffinity(2)).
+// Affinity sets the CPUs the process may run on (sched_setaffinity(2)). An empty list is every
+// CPU there may ever be, best effort: the runtime's own affinity must not reach the container.
 type Affinity struct {
 	CPUs []int `json:"cpus"`
 }
@@ -301,8 +314,8 @@ type CloseFDs struct {
 	Keep int `json:"keep"` // 3 + preserved descriptors
 }
 
-// Exec executes the program that Lookup found.
-type Exec struct {
+// Execute executes the program that Lookup found.
+type Execute struct {
 	Args []string `json:"args"`
 	Env  []string `json:"env"`
 	// ListenPID replaces LISTEN_PID in the environment by the process's pid.
@@ -436,4 +449,4 @@ func (Signals) Op() string { return "signals" }
 func (CloseFDs) Op() string { return "close-fds" }
 
 // Op implements Step.
-func (Exec) Op() string { return "exec" }
+func (Execute) Op() string { return "exec" }
