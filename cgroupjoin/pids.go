@@ -1,0 +1,90 @@
+package cgroupjoin
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/cgroups"
+	"golang.org/x/sys/unix"
+)
+
+// mainPath is the directory that stands for the cgroup where one has to: the devices hierarchy on
+// v1, as with runc. It is "" where the container has none.
+func (c *Cgroup) mainPath() string {
+	if c.saved.Layout == V2 {
+		return c.saved.Paths[""]
+	}
+	if p := c.saved.Paths["devices"]; p != "" {
+		return p
+	}
+	for _, controller := range distinct(c.saved.Paths) {
+		return c.saved.Paths[controller]
+	}
+	return ""
+}
+
+// Exists reports whether the cgroup is there.
+func (c *Cgroup) Exists() bool {
+	p := c.mainPath()
+	return p != "" && unix.Access(p, unix.F_OK) == nil
+}
+
+// Pids lists the processes of the cgroup, and with all those of its sub-cgroups too. A process of a
+// PID namespace that the runtime cannot see into comes as 0.
+func (c *Cgroup) Pids(all bool) ([]int, error) {
+	p := c.mainPath()
+	if p == "" {
+		return nil, &Error{Step: "list processes", Err: ErrNoCgroup}
+	}
+	get := cgroups.GetPids
+	if all {
+		get = cgroups.GetAllPids
+	}
+	pids, err := get(p)
+	if err != nil {
+		return nil, explain("list processes", err)
+	}
+	return pids, nil
+}
+
+// describe names processes for a message: "pid 12 (sleep), pid 13 (dd, state D)".
+func describe(pids []int) string {
+	const most = 8
+	var parts []string
+	for i, pid := range pids {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(pids)-most))
+			break
+		}
+		name, state := procStat(pid)
+		switch {
+		case name == "":
+			parts = append(parts, "pid "+strconv.Itoa(pid))
+		case state == "D" || state == "Z":
+			parts = append(parts, fmt.Sprintf("pid %d (%s, state %s)", pid, name, state))
+		default:
+			parts = append(parts, fmt.Sprintf("pid %d (%s)", pid, name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// procStat reads name and state of a process: "PID (NAME) STATE ..." (proc_pid_stat(5)). The name may
+// contain anything, parentheses too.
+func procStat(pid int) (name, state string) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", ""
+	}
+	text := string(data)
+	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if open < 0 || end < open {
+		return "", ""
+	}
+	if fields := strings.Fields(text[end+1:]); len(fields) > 0 {
+		state = fields[0]
+	}
+	return text[open+1 : end], state
+}
