@@ -66,7 +66,7 @@ var kindTexts = [...]struct {
 	{KindLost, "descriptors lost on arrival"},
 	{KindNotObject, "payload is not one object"},
 	{KindSyntax, "malformed JSON"},
-	{KindNUL, "NUL in payload"},
+	{KindNUL, "NUL in a string"},
 	{KindUTF8, "invalid UTF-8"},
 	{KindDepth, "nested too deep"},
 	{KindDuplicateKey, "duplicate key"},

@@ -36,7 +36,7 @@ func parseEnvelope(p []byte) (e envelope, f *fault) {
 	s := scanner{data: p}
 	s.space()
 	if s.peek() != '{' {
-		return e, s.notObject()
+		return e, s.otherThan("one JSON object", KindNotObject)
 	}
 	seen := 0
 	f = s.object(func(key []byte) *fault {
@@ -48,7 +48,7 @@ func parseEnvelope(p []byte) (e envelope, f *fault) {
 		return e, f
 	}
 	if s.space(); s.pos < len(p) {
-		return e, s.notObject()
+		return e, &fault{KindNotObject, "one JSON object and nothing behind it", s.here()}
 	}
 	for _, k := range [...]struct {
 		bit  int
@@ -92,24 +92,17 @@ func (e *envelope) field(s *scanner, key []byte) (seen int, f *fault) {
 	return 0, &fault{KindUnknownKey, "type, from, seq, fds or body", quote(key)}
 }
 
-func (s *scanner) notObject() *fault {
-	if s.peek() == 0 && s.pos < len(s.data) {
-		return &fault{KindNUL, "one JSON object", s.here()}
-	}
-	return &fault{KindNotObject, "one JSON object", s.here()}
-}
-
-func (s *scanner) syntax(want string) *fault {
-	if s.pos < len(s.data) && s.data[s.pos] == 0 {
-		return &fault{KindNUL, want, s.here()}
-	}
-	return &fault{KindSyntax, want, s.here()}
-}
+func (s *scanner) syntax(want string) *fault { return &fault{KindSyntax, want, s.here()} }
 
 func (s *scanner) mistyped(key, want string) *fault {
+	return s.otherThan(key+" to be "+want, KindMistyped)
+}
+
+// otherThan is the fault of a place where a value of another type begins, or none at all.
+func (s *scanner) otherThan(want string, kind Kind) *fault {
 	switch s.peek() {
 	case '{', '[', '"', 't', 'f', 'n', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		return &fault{KindMistyped, key + " to be " + want, s.here()}
+		return &fault{kind, want, s.here()}
 	}
 	return s.syntax("a value")
 }
@@ -368,6 +361,8 @@ func (s *scanner) str() (raw []byte, escaped bool, f *fault) {
 			if f := s.escape(); f != nil {
 				return nil, false, f
 			}
+		case c == 0:
+			return nil, false, &fault{KindNUL, "no NUL in a string", s.here()}
 		case c < 0x20:
 			return nil, false, s.syntax("no control character in a string")
 		case c < utf8.RuneSelf:
