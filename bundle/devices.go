@@ -81,9 +81,9 @@ func sameDevice(a, b *specs.LinuxDevice) bool {
 }
 
 // deviceRules checks the list of allowed devices. -1 stands for all numbers, as in runc.
-func (c *checker) deviceRules() error {
-	for i, d := range c.linux.Resources.Devices {
-		at := item("linux.resources.devices", i)
+func deviceRules(path string, rules []specs.LinuxDeviceCgroup) error {
+	for i, d := range rules {
+		at := item(path, i)
 		switch d.Type {
 		case "", "a", "b", "c":
 		default:

@@ -44,11 +44,11 @@ func parseRange(s string) (first, last int, reason string) {
 	if !isRange {
 		to = from
 	}
-	if first, reason = parseID(from); reason != "" {
-		return 0, 0, reason
+	if first, reason = parseID(from); reason == "" {
+		last, reason = parseID(to)
 	}
-	if last, reason = parseID(to); reason != "" {
-		return 0, 0, reason
+	if reason != "" {
+		return 0, 0, strconv.Quote(s) + " " + reason
 	}
 	if first > last {
 		return 0, 0, strconv.Quote(s) + " is an empty range"
@@ -59,10 +59,10 @@ func parseRange(s string) (first, last int, reason string) {
 func parseID(s string) (int, string) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil {
-		return 0, strconv.Quote(s) + " is not a number"
+		return 0, "is not a number, nor two with a hyphen between them"
 	}
 	if n >= maxListed {
-		return 0, strconv.Quote(s) + " is larger than " + strconv.Itoa(maxListed-1)
+		return 0, "is larger than " + strconv.Itoa(maxListed-1)
 	}
 	return int(n), ""
 }

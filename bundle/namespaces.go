@@ -44,7 +44,7 @@ func (c *checker) idMappings() error {
 	}
 	switch {
 	case !c.has(specs.UserNamespace):
-		return noMappings(uids, gids)
+		c.unusedMappings(uids, gids)
 	case c.makes(specs.UserNamespace):
 		return rootMapped(uids, gids)
 	case len(uids)+len(gids) > 0:
@@ -55,14 +55,16 @@ func (c *checker) idMappings() error {
 	return nil
 }
 
-func noMappings(uids, gids []specs.LinuxIDMapping) error {
+// unusedMappings warns about mappings that nothing has a use for. runc has a refusal for them that
+// no configuration can reach: it reads the mappings where there is a user namespace, and there only.
+func (c *checker) unusedMappings(uids, gids []specs.LinuxIDMapping) {
+	const text = "ignored: there is no user namespace in linux.namespaces"
 	if len(uids) > 0 {
-		return refuse("linux.uidMappings", "given without a user namespace in linux.namespaces")
+		c.warn("linux.uidMappings", text)
 	}
 	if len(gids) > 0 {
-		return refuse("linux.gidMappings", "given without a user namespace in linux.namespaces")
+		c.warn("linux.gidMappings", text)
 	}
-	return nil
 }
 
 // rootMapped demands what the container's set-up needs: root of the new namespace does it.

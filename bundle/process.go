@@ -53,7 +53,7 @@ func (c *checker) containerProcess() error {
 
 // process checks what does not depend on the rest of the configuration. prefix is the path of p.
 func (c *checker) process(p *specs.Process, prefix string) error {
-	at := func(name string) string { return member(prefix, name) }
+	at := under(prefix)
 	if p.Cwd == "" {
 		return refuse(at("cwd"), "missing")
 	}

@@ -22,9 +22,6 @@ func (c *checker) resources() error {
 	if c.linux.Resources == nil {
 		return nil
 	}
-	if err := c.deviceRules(); err != nil {
-		return err
-	}
 	return c.limits(c.linux.Resources, "linux.resources")
 }
 
@@ -34,15 +31,14 @@ func ValidateResources(r *specs.LinuxResources) error {
 	if r == nil {
 		return nil
 	}
-	c := newChecker(&specs.Spec{Linux: &specs.Linux{Resources: r}})
-	if err := c.deviceRules(); err != nil {
-		return err
-	}
-	return c.limits(r, "")
+	return (&checker{}).limits(r, "")
 }
 
 func (c *checker) limits(r *specs.LinuxResources, prefix string) error {
 	at := under(prefix)
+	if err := deviceRules(at("devices"), r.Devices); err != nil {
+		return err
+	}
 	if err := c.memory(r.Memory, under(at("memory"))); err != nil {
 		return err
 	}

@@ -44,11 +44,6 @@ func (c *checker) scheduler(p *specs.Process, at func(string) string) error {
 	return schedulerDeadline(s, at)
 }
 
-// under gives the paths of an object's members.
-func under(prefix string) func(string) string {
-	return func(name string) string { return member(prefix, name) }
-}
-
 func schedulerNice(s *specs.Scheduler, at func(string) string) error {
 	if s.Policy != specs.SchedOther && s.Policy != specs.SchedBatch {
 		return nil

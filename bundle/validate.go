@@ -105,6 +105,14 @@ func (c *checker) warn(path, format string, args ...any) {
 	c.warnings = append(c.warnings, Warning{File: c.file, Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
+// under gives the paths of an object's members; their names are those of the specification.
+func under(prefix string) func(string) string {
+	if prefix != "" {
+		prefix += "."
+	}
+	return func(name string) string { return prefix + name }
+}
+
 // item is the path of an element of a list.
 func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 

@@ -1,0 +1,171 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+type oracleRequest struct {
+	Config   json.RawMessage
+	Rootless bool
+}
+
+type oracleVerdict struct {
+	Step     string
+	Error    string
+	Warnings []string
+}
+
+// askOracle builds the oracle with cgo, whatever this test is built with, and asks it.
+func askOracle(t *testing.T, requests []oracleRequest) []oracleVerdict {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip("no C compiler: libcontainer's specconv needs cgo")
+	}
+	bin := filepath.Join(t.TempDir(), "oracle")
+	build := exec.Command("go", "build", "-o", bin, "./internal/oracle")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the oracle: %v\n%s", err, out)
+	}
+	dir := physicalDir(t)
+	if err := os.Mkdir(filepath.Join(dir, "rootfs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var in, out, stderr bytes.Buffer
+	userNS := []byte(makeUserNS(t))
+	for _, r := range requests {
+		r.Config = bytes.ReplaceAll(r.Config, []byte(otherUserNS), userNS)
+		if err := json.NewEncoder(&in).Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := exec.Command(bin, dir)
+	ask.Stdin, ask.Stdout, ask.Stderr = &in, &out, &stderr
+	if err := ask.Run(); err != nil {
+		t.Fatalf("the oracle: %v\n%s", err, &stderr)
+	}
+	verdicts := make([]oracleVerdict, len(requests))
+	answers := json.NewDecoder(&out)
+	for i := range verdicts {
+		if err := answers.Decode(&verdicts[i]); err != nil {
+			t.Fatalf("verdict %d of %d: %v", i, len(verdicts), err)
+		}
+	}
+	return verdicts
+}
+
+// makeUserNS keeps a process in a user namespace of its own until the test ends, and gives the
+// namespace's path.
+func makeUserNS(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("cat")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: maps, GidMappings: maps}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no user namespace to be had here: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close() // cat ends at the end of its input
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid)
+}
+
+// physicalDir is a temporary directory without symbolic links on the way.
+func physicalDir(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestOracle compares every row with what libcontainer decides. Where the two differ the row has
+// to say why, and where a row says why the two have to differ.
+func TestOracle(t *testing.T) {
+	rows := allRows()
+	requests := make([]oracleRequest, len(rows))
+	for i, r := range rows {
+		config, err := json.Marshal(r.spec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests[i] = oracleRequest{Config: config}
+	}
+	differ := 0
+	for i, v := range askOracle(t, requests) {
+		ours, theirs := rows[i].path == "", v.Error == ""
+		switch {
+		case ours == theirs && rows[i].differs != "":
+			t.Errorf("%s: both decide the same (libcontainer: %q), and yet the row says %q", rows[i].name, v.Error, rows[i].differs)
+		case ours != theirs && rows[i].differs == "":
+			t.Errorf("%s: accepted here: %v, by libcontainer: %v (%s: %s)", rows[i].name, ours, theirs, v.Step, v.Error)
+		case ours != theirs:
+			differ++
+		}
+	}
+	t.Logf("%d configurations: %d decided alike, %d differ for a reason", len(rows), len(rows)-differ, differ)
+}
+
+// TestOracleRootless does the same for what depends on the runtime's user.
+func TestOracleRootless(t *testing.T) {
+	requests := make([]oracleRequest, len(hostRows))
+	for i, r := range hostRows {
+		config, err := json.Marshal(r.spec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests[i] = oracleRequest{Config: config, Rootless: r.host.Rootless}
+	}
+	for i, v := range askOracle(t, requests) {
+		ours, theirs := hostRows[i].path == "", v.Error == ""
+		if (ours != theirs) != (hostRows[i].differs != "") {
+			t.Errorf("%s: accepted here: %v, by libcontainer: %v (%s: %s), reason %q",
+				hostRows[i].name, ours, theirs, v.Step, v.Error, hostRows[i].differs)
+		}
+	}
+}
+
+// TestOracleWarns compares the warnings about what is accepted and not done.
+func TestOracleWarns(t *testing.T) {
+	rows := []struct{ row, words string }{
+		{"mount with relative destination", "not absolute"},
+		{"personality with flags", "personality flags"},
+		{"kernel memory", "Kernel memory"},
+	}
+	byName := map[string]row{}
+	for _, r := range allRows() {
+		byName[r.name] = r
+	}
+	requests := make([]oracleRequest, len(rows))
+	for i, r := range rows {
+		if byName[r.row].warn == "" {
+			t.Fatalf("%s: gives no warning", r.row)
+		}
+		config, err := json.Marshal(byName[r.row].spec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests[i] = oracleRequest{Config: config}
+	}
+	for i, v := range askOracle(t, requests) {
+		if !strings.Contains(strings.Join(v.Warnings, "\n"), rows[i].words) {
+			t.Errorf("%s: libcontainer warns %q", rows[i].row, v.Warnings)
+		}
+	}
+}
