@@ -1,0 +1,88 @@
+package hooks
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"runack/handshake"
+)
+
+// Error is one hook's failure. Exactly one of Code, Signal, Timeout and Err says how it failed.
+type Error struct {
+	Point   string
+	Index   int
+	Path    string
+	Code    int           // exit code, if not 0
+	Signal  unix.Signal   // that killed it, if not 0
+	Timeout time.Duration // exceeded, if not 0
+	Err     error         // it was not started, or the context ended it
+	Stdout  string        // the last KeepOutput bytes
+	Stderr  string
+}
+
+// Error is one line: point, index, path, what happened, and the end of what the hook said.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("hook %s[%d] %s: %s", e.Point, e.Index, e.Path, e.how())
+	if said := e.said(); said != "" {
+		text += ": " + said
+	}
+	return text
+}
+
+// Unwrap gives the errno of a start that failed, ETIMEDOUT, or the context's error.
+func (e *Error) Unwrap() error {
+	if e.Timeout > 0 {
+		return unix.ETIMEDOUT
+	}
+	return e.Err
+}
+
+func (e *Error) how() string {
+	switch {
+	case e.Timeout > 0:
+		return fmt.Sprintf("killed at its timeout of %s", e.Timeout)
+	case e.Signal != 0:
+		return fmt.Sprintf("killed by %s (%d)", unix.SignalName(e.Signal), int(e.Signal))
+	case e.Err == nil:
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	// An errno by name: its text would make clients believe that the container's program is
+	// meant ("no such file or directory").
+	if errno, ok := e.Err.(unix.Errno); ok {
+		return "execute: " + handshake.ErrnoName(errno)
+	}
+	return e.Err.Error()
+}
+
+// lineMax bounds what a hook's own words may add to an error line.
+const lineMax = 1024
+
+// said is stderr, or stdout where that is empty, as one printable line.
+func (e *Error) said() string {
+	text := strings.TrimSpace(e.Stderr)
+	if text == "" {
+		text = strings.TrimSpace(e.Stdout)
+	}
+	var lines []string
+	for line := range strings.Lines(strings.Map(printable, strings.ToValidUTF8(text, "?"))) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	text = strings.Join(lines, "; ")
+	if len(text) > lineMax {
+		text = "..." + strings.ToValidUTF8(text[len(text)-lineMax:], "")
+	}
+	return text
+}
+
+// printable keeps a hook from driving the terminal that shows the error.
+func printable(r rune) rune {
+	if r != '\n' && (r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0) {
+		return ' '
+	}
+	return r
+}
