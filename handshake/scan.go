@@ -151,6 +151,9 @@ func (s *scanner) leave() {
 // object walks over an object. each is called with every key, unescaped, at its value, and leaves
 // the scanner behind that value; nil skips the values.
 func (s *scanner) object(each func(key []byte) *fault) *fault {
+	if s.peek() != '{' {
+		return s.mistyped("the value", "an object")
+	}
 	if f := s.enter(); f != nil {
 		return f
 	}
@@ -218,7 +221,12 @@ func (s *scanner) next(end byte) (more bool, f *fault) {
 	return false, s.syntax("a comma or " + string(end))
 }
 
-func (s *scanner) array() *fault {
+// array walks over an array. each is called at every element and leaves the scanner behind it; nil
+// skips the elements.
+func (s *scanner) array(each func() *fault) *fault {
+	if s.peek() != '[' {
+		return s.mistyped("the value", "a list")
+	}
 	if f := s.enter(); f != nil {
 		return f
 	}
@@ -227,7 +235,8 @@ func (s *scanner) array() *fault {
 		return nil
 	}
 	for {
-		if f := s.value(); f != nil {
+		f := s.element(each)
+		if f != nil {
 			return f
 		}
 		more, f := s.next(']')
@@ -237,13 +246,20 @@ func (s *scanner) array() *fault {
 	}
 }
 
+func (s *scanner) element(each func() *fault) *fault {
+	if each != nil {
+		return each()
+	}
+	return s.value()
+}
+
 // value walks over any value.
 func (s *scanner) value() *fault {
 	switch c := s.peek(); c {
 	case '{':
 		return s.object(nil)
 	case '[':
-		return s.array()
+		return s.array(nil)
 	case '"':
 		_, _, f := s.str()
 		return f

@@ -3,6 +3,7 @@ package handshake
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,24 +45,33 @@ func (e *StageError) Error() string {
 	case e.Errno != 0 && e.Step == StepLookup:
 		return e.withDetail(lookupText(e.Object, e.Errno))
 	case e.Errno != 0 && e.Step == StepExecute:
-		return e.withDetail("exec " + e.Object + ": " + e.Errno.Error())
+		return e.withDetail("exec " + oneLine(e.Object) + ": " + e.Errno.Error())
 	}
 	var b strings.Builder
 	b.WriteString(string(e.Side))
 	for _, s := range [...]string{e.Step, e.Object, ErrnoName(e.Errno)} {
 		if s != "" {
 			b.WriteString(": ")
-			b.WriteString(s)
+			b.WriteString(oneLine(s))
 		}
 	}
 	return e.withDetail(b.String())
 }
 
 func (e *StageError) withDetail(s string) string {
-	if e.Detail == "" {
+	if detail := oneLine(e.Detail); detail != "" {
+		return s + ": " + detail
+	}
+	return s
+}
+
+// oneLine keeps what a hook or a container wrote from breaking the line that an error is, or the
+// terminal that shows it: control characters, and the white space around them, become one space.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s
 	}
-	return s + ": " + e.Detail
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || unicode.IsControl(r) }), " ")
 }
 
 // Unwrap returns the errno, or nil where no system call failed.
@@ -82,7 +92,7 @@ func lookupText(name string, errno unix.Errno) string {
 	case errno == unix.ENOENT && !path:
 		text = "executable file not found in $PATH"
 	case path && errno != unix.EACCES && errno != unix.EPERM && errno != unix.EISDIR:
-		text = "stat " + name + ": " + text
+		text = "stat " + oneLine(name) + ": " + text
 	}
 	return "exec: " + strconv.Quote(name) + ": " + text
 }
