@@ -66,12 +66,23 @@ func explain(data []byte, err error) error {
 }
 
 func explainSyntax(data []byte, err *json.SyntaxError) error {
-	if err.Error() == "unexpected end of JSON input" {
+	if cutShort(data, err) {
 		path, _ := locate(data, len(data))
 		return &FieldError{Path: path, Reason: fmt.Sprintf("the file ends in the middle of the document (%s)", position(data, len(data))), Err: err}
 	}
 	path, _ := locate(data, int(err.Offset)-1)
 	return &FieldError{Path: path, Reason: fmt.Sprintf("%s (%s)", err.Error(), position(data, int(err.Offset)-1)), Err: err}
+}
+
+// cutShort tells whether the document only lacks its end. encoding/json has two answers to that: a
+// sentence of its own, and, within a word or an escape, a complaint about the blank that it tries
+// in place of the end.
+func cutShort(data []byte, err *json.SyntaxError) bool {
+	if err.Error() == "unexpected end of JSON input" {
+		return true
+	}
+	last := len(data) - 1
+	return int(err.Offset) == len(data) && strings.HasPrefix(err.Error(), "invalid character ' '") && data[last] != ' '
 }
 
 // position is where offset lies, for people and for tools.
@@ -192,18 +203,17 @@ func follow(open []level, token []byte) []level {
 		}
 	case '"':
 		if top >= 0 && open[top].wants {
-			open[top] = level{object: true, key: unquote(token), named: true}
+			key, whole := unquote(token)
+			open[top] = level{object: true, key: key, named: whole}
 		}
 	}
 	return open
 }
 
-func unquote(token []byte) string {
-	var s string
-	if json.Unmarshal(token, &s) != nil {
-		return strings.Trim(string(token), `"`)
-	}
-	return s
+// unquote reads a string, if it is a whole one.
+func unquote(token []byte) (s string, whole bool) {
+	err := json.Unmarshal(token, &s)
+	return s, err == nil
 }
 
 func render(open []level) string {

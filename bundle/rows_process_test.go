@@ -88,6 +88,9 @@ var processRows = []row{
 	{name: "capability in lower case", edit: func(s *specs.Spec) {
 		s.Process.Capabilities = &specs.LinuxCapabilities{Permitted: []string{"cap_kill"}}
 	}, warn: "process.capabilities.permitted[0]"},
+	{name: "inheritable capability unknown", edit: func(s *specs.Spec) {
+		s.Process.Capabilities = &specs.LinuxCapabilities{Inheritable: []string{"CAP_FOO"}}
+	}, warn: "process.capabilities.inheritable[0]"},
 	{name: "effective beyond permitted", edit: func(s *specs.Spec) {
 		s.Process.Capabilities = &specs.LinuxCapabilities{Effective: []string{"CAP_KILL"}}
 	}, warn: "process.capabilities.effective"},
