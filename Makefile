@@ -57,7 +57,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wformat-security 
 WARNINGS_GCC := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init
 # musl's own headers come first; the kernel's are looked up behind them.
 KERNEL_HEADERS := -idirafter /usr/include $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
-STAGE_CFLAGS := -std=c11 -Os $(WARNINGS) $(WARNINGS_GCC) -fno-pie -ffunction-sections -fdata-sections \
+STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -Os $(WARNINGS) $(WARNINGS_GCC) -fno-pie -ffunction-sections -fdata-sections \
 	-fno-asynchronous-unwind-tables -fno-ident -fstack-protector-strong $(KERNEL_HEADERS)
 STAGE_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro -Wl,-z,now -Wl,--build-id=none -s
 

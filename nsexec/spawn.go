@@ -1,0 +1,169 @@
+package nsexec
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"runack/handshake"
+)
+
+// Options say how to start a stage and how to speak with it.
+type Options struct {
+	Files      []*os.File    // become descriptors 0..n-1 of the process; remain the caller's
+	Timeout    time.Duration // for each wait on the stage; 0 for none
+	Transcript *handshake.Transcript
+	Protocol   handshake.Protocol // CreateProtocol or ExecProtocol; Dial sets StartProtocol itself
+}
+
+// A Child is the process that a stage becomes: the runtime's own child. Pid is for display and for
+// /proc; signals and waits go through PidFD.
+type Child struct {
+	Pid   int      // valid after Spawn
+	PidFD *os.File // owned by the caller of Spawn; Close leaves it open
+	Born  bool     // born in the cgroup that spawn named
+
+	talk
+	stage0      int
+	stage0PidFD *os.File
+}
+
+// Start starts stage-0 and does not wait for it. The thread that calls it must not end before the
+// child is created: the stage dies with it (PR_SET_PDEATHSIG).
+func Start(o Options) (*Child, error) {
+	path, err := stagePath()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, spawnError("socketpair", err)
+	}
+	defer unix.Close(pair[1])
+	pidfd := -1
+	files := make([]uintptr, 0, len(o.Files)+1)
+	for _, f := range o.Files {
+		files = append(files, f.Fd())
+	}
+	files = append(files, uintptr(pair[1]))
+	args := []string{"runack-stage", "sync", strconv.Itoa(len(o.Files)), strconv.Itoa(os.Getpid())}
+	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{
+		Dir: "/", Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+	})
+	if err != nil {
+		return nil, errors.Join(spawnError("fork stage-0", err), unix.Close(pair[0]))
+	}
+	return &Child{
+		talk:        newTalk(pair[0], o),
+		stage0:      pid,
+		stage0PidFD: os.NewFile(uintptr(pidfd), "pidfd of stage-0"),
+	}, nil
+}
+
+func spawnError(step string, err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	return &handshake.StageError{Side: handshake.Runtime, Step: "spawn stage", Object: step, Errno: errno}
+}
+
+// Spawn lets stage-0 do its actions and clone stage-1, and reaps stage-0. On failure the child is
+// gone; Close what is left.
+func (c *Child) Spawn(b handshake.SpawnBody, fds []int) error {
+	defer c.stage0PidFD.Close()
+	err := c.conn.Send(handshake.Spawn, b, fds...)
+	if err == nil {
+		err = c.awaitReady()
+	}
+	if err != nil {
+		// Where stage-0 hangs or talks nonsense it has to go; where it has told its error it goes
+		// by itself. A stage-1 that exists already dies with its socket.
+		_ = unix.PidfdSendSignal(int(c.stage0PidFD.Fd()), unix.SIGKILL, nil, 0)
+	}
+	status, werr := reap(c.stage0)
+	if gone(err) && werr == nil {
+		err = &Death{Side: handshake.Stage0, Waiting: handshake.Ready, Status: &status, Err: err}
+	}
+	return errors.Join(err, werr)
+}
+
+func (c *Child) awaitReady() error {
+	f, err := c.conn.Receive(c.deadline(), int(c.stage0PidFD.Fd()))
+	if err != nil {
+		return err
+	}
+	if f.Type == handshake.Error {
+		return stageError(f)
+	}
+	var ready handshake.ReadyBody
+	if err := f.Decode(&ready); err != nil {
+		f.CloseFDs()
+		return err
+	}
+	c.Pid, c.Born = ready.Pid, ready.Born
+	c.PidFD = os.NewFile(uintptr(f.TakeFD(0)), "pidfd of "+strconv.Itoa(ready.Pid))
+	c.pid, c.pidfd, c.side = c.Pid, c.PidFD, handshake.Stage1
+	return nil
+}
+
+// Join lets stage-1 enter its cgroup, where it was not born there, and waits until it is in.
+func (c *Child) Join(b handshake.JoinBody, fds []int) error {
+	if err := c.conn.Send(handshake.Join, b, fds...); err != nil {
+		return c.explain(err)
+	}
+	f, err := c.Next()
+	if err != nil {
+		return err
+	}
+	f.CloseFDs()
+	return nil
+}
+
+// Plan sends the steps and does not wait. The descriptors remain the caller's.
+func (c *Child) Plan(b handshake.PlanBody, fds []int) error {
+	return c.explain(c.conn.Send(handshake.Plan, b, fds...))
+}
+
+// Proceed lets a stage that has reported mounted go on. state is the OCI state for its hooks.
+func (c *Child) Proceed(state []byte) error {
+	return c.explain(c.conn.Send(handshake.Proceed, handshake.StateBody{State: string(state)}))
+}
+
+// Kill ends the child and reaps it. Where there is none yet, stage-0 is ended.
+func (c *Child) Kill() error {
+	if c.PidFD == nil {
+		return nil // Spawn reaped stage-0 on its way out
+	}
+	err := unix.PidfdSendSignal(int(c.PidFD.Fd()), unix.SIGKILL, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	_, werr := reap(c.Pid)
+	if errors.Is(werr, unix.ECHILD) {
+		werr = nil // explain reaped it
+	}
+	return errors.Join(err, werr)
+}
+
+// reap waits for a child of this process. WALL also sees children whose exit signal is not SIGCHLD.
+func reap(pid int) (unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return status, err
+		}
+	}
+}
+
+// gone: the peer ended, in one way or another, without a last word.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, handshake.ErrDied) ||
+		errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
+}

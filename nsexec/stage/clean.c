@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Executes a program of the runtime's side, a hook, with clean signals. */
+#include "stage.h"
+
+#include <stdio.h>
+
+/* argv is the program's path, its argv[0], and its arguments. The last words go to stderr, which
+ * the runtime keeps. */
+void clean_main(char **argv, char **env)
+{
+	int err;
+
+	if (signals_reset() < 0)
+		_exit(STEP_CODE_clean);
+	execve(argv[0], argv[1] ? argv + 1 : argv, env);
+	err = errno;
+	(void)dprintf(STDERR_FILENO, "execve %s: errno %d\n", argv[0], err);
+	_exit(err == ENOENT ? 127 : 126);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Loads a compiled filter (seccomp(2)). */
+#include "stage.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+struct seccomp_args {
+	const char *program; /* base64 */
+	uint64_t flags;
+	bool listener;
+};
+
+static const struct field seccomp_fields[] = {
+	FIELD(struct seccomp_args, F_STRING, program, "program", FIELD_REQUIRED),
+	FIELD(struct seccomp_args, F_U64, flags, "flags", FIELD_OPTIONAL),
+	FIELD(struct seccomp_args, F_BOOL, listener, "listener", FIELD_OPTIONAL),
+};
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Standard alphabet with padding (RFC 4648). Returns the number of bytes, -EBADMSG on anything else. */
+static ssize_t base64_decode(const char *in, unsigned char *out)
+{
+	size_t len = strlen(in), n = 0;
+	uint32_t bits = 0;
+
+	if (len == 0 || len % 4)
+		return -EBADMSG;
+	while (len && in[len - 1] == '=')
+		len--;
+	for (size_t i = 0; i < len; i++) {
+		int v = base64_value(in[i]);
+		if (v < 0)
+			return -EBADMSG;
+		bits = bits << 6 | (uint32_t)v;
+		if (i % 4)
+			out[n++] = (unsigned char)(bits >> (6 - i % 4 * 2));
+	}
+	return (ssize_t)n;
+}
+
+static int seccomp_check(struct stage *s, const void *args)
+{
+	const struct seccomp_args *a = args;
+	size_t max = strlen(a->program) / sizeof(struct sock_filter) / 4 * 3;
+
+	if (max > BPF_MAXINSNS)
+		return stage_fail(s, EBADMSG, "program", "more than %d instructions", BPF_MAXINSNS);
+	return 0;
+}
+
+/* A seccomp notification descriptor is close-on-exec from birth. */
+static int send_listener(struct stage *s, int fd)
+{
+	int e = frame_send(s, "listener", NULL, 0, &fd, 1);
+
+	(void)close(fd);
+	return e;
+}
+
+static int seccomp_run(struct stage *s, const void *args)
+{
+	const struct seccomp_args *a = args;
+	static struct sock_filter code[BPF_MAXINSNS + 1];
+	ssize_t n = base64_decode(a->program, (unsigned char *)code);
+
+	if (n <= 0 || (size_t)n % sizeof(code[0]))
+		return stage_fail(s, EBADMSG, "program", "not base64 of whole instructions");
+	struct sock_fprog prog = {
+		.len = (unsigned short)((size_t)n / sizeof(code[0])),
+		.filter = code,
+	};
+	unsigned int flags = (unsigned int)a->flags |
+			     (a->listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+	long r = sys_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog));
+	if (r < 0)
+		return stage_fail(s, (int)r, "filter", r == -EACCES ?
+				  "needs CAP_SYS_ADMIN or no_new_privs" : NULL);
+	/* With SECCOMP_FILTER_FLAG_TSYNC a positive value would be a thread; there is only one. */
+	return a->listener ? send_listener(s, (int)r) : 0;
+}
+
+STEP_IMPL(seccomp, seccomp_fields, seccomp_check, seccomp_run);

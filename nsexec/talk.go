@@ -1,0 +1,89 @@
+package nsexec
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"runack/handshake"
+)
+
+// talk is the conversation with stage-1, over the sync socket or the start socket.
+type talk struct {
+	conn    *handshake.Conn
+	timeout time.Duration
+	side    handshake.Side
+	pid     int
+	pidfd   *os.File // not owned
+	child   bool     // stage-1 is this process's own child
+}
+
+func newTalk(fd int, o Options) talk {
+	t := talk{
+		conn:    handshake.NewConn(fd, handshake.Runtime, o.Protocol, o.Transcript),
+		timeout: o.Timeout,
+		side:    handshake.Stage0,
+		child:   o.Protocol != handshake.StartProtocol,
+	}
+	t.conn.SetSendTimeout(o.Timeout)
+	return t
+}
+
+func (t *talk) deadline() time.Time {
+	if t.timeout <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(t.timeout)
+}
+
+// Next waits for stage-1's next frame. An error frame comes as *handshake.StageError, a stage that
+// ended without one as *Death.
+func (t *talk) Next() (*handshake.Frame, error) {
+	f, err := t.conn.Receive(t.deadline(), int(t.pidfd.Fd()))
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	if f.Type == handshake.Error {
+		return nil, stageError(f)
+	}
+	return f, nil
+}
+
+// Finish is for after executing: it waits for the end of the conversation and tells whether the
+// program was executed. nil means that it was.
+//
+// The sync socket is closed by execve or by death. Which of them it was, the process tells: after
+// execve its name is no longer the stage's.
+func (t *talk) Finish() error {
+	f, err := t.conn.Receive(t.deadline(), -1)
+	switch {
+	case err == nil && f.Type == handshake.Error:
+		return stageError(f)
+	case err == nil:
+		f.CloseFDs()
+		return &handshake.StageError{Side: handshake.Runtime, Step: "wait for execve",
+			Object: string(f.Type), Detail: "message after executing"}
+	case !errors.Is(err, io.EOF):
+		return t.explain(err)
+	}
+	executed, err := wasExecuted(t.pid)
+	if err != nil || executed {
+		return err
+	}
+	return t.explain(io.EOF)
+}
+
+// Close closes the socket. The process goes on.
+func (t *talk) Close() error { return t.conn.Close() }
+
+// Transcripted state for messages.
+func (t *talk) waiting() handshake.Type { return handshake.Type(t.conn.Expected()) }
+
+func stageError(f *handshake.Frame) error {
+	e, err := f.StageError()
+	if err != nil {
+		return err
+	}
+	return e
+}
