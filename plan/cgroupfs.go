@@ -12,7 +12,8 @@ import (
 const cgroupAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
 // cgroup mounts what an entry of type cgroup means on this host: the unified hierarchy, or a tmpfs
-// with all v1 hierarchies in it.
+// with all v1 hierarchies in it. Where that is by bind mounts, it was not the configuration that asked
+// for them: attributes that a more privileged namespace has locked stay, without an error.
 func (b *builder) cgroup(e *mountEntry) error {
 	if b.f.CgroupVersion == "v2" {
 		b.cgroup2(e)
@@ -94,7 +95,7 @@ func (b *builder) hierarchy(e *mountEntry, h hierarchy) {
 		c := e.opts.change()
 		b.add(Bind{
 			Target: target, Source: b.directory(h), Recursive: true,
-			Set: c.set, Clear: c.clear, Must: c.must, Propagation: e.opts.propagation,
+			Set: c.set, Clear: c.clear, Propagation: e.opts.propagation,
 		})
 		return
 	}
@@ -118,7 +119,7 @@ func (b *builder) cgroup2(e *mountEntry) {
 	if host := b.f.CgroupMounts[""]; host != "" && !b.own(specs.CgroupNamespace) {
 		c := e.opts.change()
 		b.add(Bind{
-			Target: e.target, Source: host, Set: c.set, Clear: c.clear, Must: c.must,
+			Target: e.target, Source: host, Set: c.set, Clear: c.clear,
 			RecSet: e.opts.recSet, RecClear: e.opts.recClear, Propagation: e.opts.propagation,
 		})
 		return

@@ -189,8 +189,10 @@ func (b *builder) rootfsSteps(entries []mountEntry, p *program) error {
 	b.add(SyncMounted{})
 	b.hooks("createContainer", nil)
 	b.pivot(propagation, dev)
-	// While the root is still writable. An existing directory stays as it is.
-	b.add(Mkdir{Path: p.cwd, Mode: 0o755})
+	if path.Clean(p.cwd) != "/" {
+		// While the root is still writable. An existing directory stays as it is.
+		b.add(Mkdir{Path: p.cwd, Mode: 0o755})
+	}
 	return nil
 }
 

@@ -213,7 +213,9 @@ func (b *builder) last(p *program, again bool) {
 		b.lookup(p)
 	}
 	if b.o.Init || b.o.Reap {
-		b.add(Init{Subreaper: b.o.Reap})
+		// After the change of IDs, so that the process that stays is no more than the user. It waits
+		// with all signals blocked, which the program must not inherit.
+		b.add(Init{Subreaper: b.o.Reap}, Signals{})
 	}
 	b.add(SyncExecuting{})
 	if b.o.Seccomp != nil {

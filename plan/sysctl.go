@@ -8,7 +8,7 @@ import (
 
 // sysctls adds the kernel parameters, sorted by key: JSON objects have no order.
 func (b *builder) sysctls() error {
-	for _, key := range slices.Sorted(maps.Keys(b.linux.Sysctl)) {
+	for _, key := range sortedKeys(b.linux.Sysctl) {
 		field := "linux.sysctl[" + key + "]"
 		p, ok := sysctlPath(key)
 		if !ok {
@@ -47,3 +47,5 @@ func sysctlPath(key string) (string, bool) {
 	}
 	return p, !hasNUL(key)
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
