@@ -19,49 +19,49 @@ func (c *checker) devices() error {
 	seen := make(map[string]int, len(c.linux.Devices))
 	for i := range c.linux.Devices {
 		d := &c.linux.Devices[i]
-		at := item("linux.devices", i)
+		at := place{"linux.devices", i}
 		if err := device(at, d); err != nil {
 			return err
 		}
 		place := path.Clean(d.Path)
 		if first, ok := seen[place]; ok && !sameDevice(d, &c.linux.Devices[first]) {
-			return refuse(at+".path", "%q: linux.devices[%d] is another device at the same path", d.Path, first)
+			return refuse(at.field("path"), "%q: linux.devices[%d] is another device at the same path", d.Path, first)
 		}
 		seen[place] = i
 		if d.FileMode != nil && uint32(*d.FileMode)&^0o177777 != 0 {
-			c.warn(at+".fileMode", "%d: bits above the file type are ignored", uint32(*d.FileMode))
+			c.warn(at.field("fileMode"), "%d: bits above the file type are ignored", uint32(*d.FileMode))
 		}
 	}
 	return nil
 }
 
-func device(at string, d *specs.LinuxDevice) error {
+func device(at place, d *specs.LinuxDevice) error {
 	switch d.Type {
 	case "c", "u", "b", "p":
 	case "":
-		return refuse(at+".type", "missing")
+		return refuse(at.field("type"), "missing")
 	default:
-		return refuse(at+".type", "unknown type %q: must be c, u, b or p", d.Type)
+		return refuse(at.field("type"), "unknown type %q: must be c, u, b or p", d.Type)
 	}
-	if err := absolute(at+".path", d.Path); err != nil {
-		return err
+	if d.Path == "" || d.Path[0] != '/' || hasNUL(d.Path) {
+		return absolute(at.field("path"), d.Path)
 	}
 	if path.Clean(d.Path) == "/" {
-		return refuse(at+".path", "%q: the container's root cannot be a device", d.Path)
+		return refuse(at.field("path"), "%q: the container's root cannot be a device", d.Path)
 	}
 	if d.Type != "p" {
 		if d.Major < 0 || d.Major > maxMajor {
-			return refuse(at+".major", "%d: must be from 0 to %d", d.Major, maxMajor)
+			return refuse(at.field("major"), "%d: must be from 0 to %d", d.Major, maxMajor)
 		}
 		if d.Minor < 0 || d.Minor > maxMinor {
-			return refuse(at+".minor", "%d: must be from 0 to %d", d.Minor, maxMinor)
+			return refuse(at.field("minor"), "%d: must be from 0 to %d", d.Minor, maxMinor)
 		}
 	}
 	if d.UID != nil && *d.UID == noID {
-		return refuse(at+".uid", "%d is not a user id", *d.UID)
+		return refuse(at.field("uid"), "%d is not a user id", *d.UID)
 	}
 	if d.GID != nil && *d.GID == noID {
-		return refuse(at+".gid", "%d is not a group id", *d.GID)
+		return refuse(at.field("gid"), "%d is not a group id", *d.GID)
 	}
 	return nil
 }
@@ -83,33 +83,30 @@ func sameDevice(a, b *specs.LinuxDevice) bool {
 // deviceRules checks the list of allowed devices. -1 stands for all numbers, as in runc.
 func deviceRules(path string, rules []specs.LinuxDeviceCgroup) error {
 	for i, d := range rules {
-		at := item(path, i)
+		at := place{path, i}
 		switch d.Type {
 		case "", "a", "b", "c":
 		default:
-			return refuse(at+".type", "unknown type %q: must be a, b or c", d.Type)
+			return refuse(at.field("type"), "unknown type %q: must be a, b or c", d.Type)
 		}
 		if d.Access == "" {
-			return refuse(at+".access", "missing: must be some of r, w and m")
+			return refuse(at.field("access"), "missing: must be some of r, w and m")
 		}
 		for _, r := range d.Access {
 			if r != 'r' && r != 'w' && r != 'm' {
-				return refuse(at+".access", "%q: must be some of r, w and m", d.Access)
+				return refuse(at.field("access"), "%q: must be some of r, w and m", d.Access)
 			}
 		}
-		if err := ruleNumber(at+".major", d.Major); err != nil {
-			return err
+		if !ruleNumber(d.Major) {
+			return refuse(at.field("major"), ruleNumberText, *d.Major, uint32(math.MaxUint32))
 		}
-		if err := ruleNumber(at+".minor", d.Minor); err != nil {
-			return err
+		if !ruleNumber(d.Minor) {
+			return refuse(at.field("minor"), ruleNumberText, *d.Minor, uint32(math.MaxUint32))
 		}
 	}
 	return nil
 }
 
-func ruleNumber(at string, n *int64) error {
-	if n != nil && (*n < -1 || *n > math.MaxUint32) {
-		return refuse(at, "%d: must be from -1 (all) to %d", *n, uint32(math.MaxUint32))
-	}
-	return nil
-}
+const ruleNumberText = "%d: must be from -1 (all) to %d"
+
+func ruleNumber(n *int64) bool { return n == nil || *n >= -1 && *n <= math.MaxUint32 }

@@ -216,9 +216,15 @@ func unquote(token []byte) (s string, whole bool) {
 	return s, err == nil
 }
 
+// maxDepth is how much of a path is shown; the specification's own go half as deep.
+const maxDepth = 16
+
 func render(open []level) string {
 	path := ""
-	for _, l := range open {
+	for depth, l := range open {
+		if depth == maxDepth {
+			return path + "..."
+		}
 		switch {
 		case !l.object:
 			path += "[" + strconv.Itoa(l.index) + "]"

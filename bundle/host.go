@@ -47,7 +47,7 @@ func (c *checker) rootless(h Host) error {
 		return refuse("process.user.additionalGids", "cannot set any additional groups in a rootless container")
 	}
 	for i := range c.spec.Mounts {
-		if err := c.rootlessMount(item("mounts", i), &c.spec.Mounts[i]); err != nil {
+		if err := c.rootlessMount(place{"mounts", i}, &c.spec.Mounts[i]); err != nil {
 			return err
 		}
 	}
@@ -56,9 +56,9 @@ func (c *checker) rootless(h Host) error {
 
 // rootlessMount refuses id mappings, and owners that the user namespace does not map. Where the
 // namespace is joined its mappings are not known here.
-func (c *checker) rootlessMount(at string, m *specs.Mount) error {
+func (c *checker) rootlessMount(at place, m *specs.Mount) error {
 	if readMountOptions(m.Options).idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return refuse(at+".options", "id-mapped mounts are not possible in a rootless container")
+		return refuse(at.field("options"), "id-mapped mounts are not possible in a rootless container")
 	}
 	if !c.makes(specs.UserNamespace) {
 		return nil
@@ -74,7 +74,7 @@ func (c *checker) rootlessMount(at string, m *specs.Mount) error {
 		}
 		n, err := strconv.ParseUint(id, 10, 32)
 		if err == nil && !mapped(maps, uint32(n)) {
-			return refuse(item(at+".options", i), "%q: the user namespace does not map that id", o)
+			return refuse(item(at.field("options"), i), "%q: the user namespace does not map that id", o)
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ var lxcfsFiles = []string{
 
 func (c *checker) mounts() error {
 	for i := range c.spec.Mounts {
-		if err := c.mount(item("mounts", i), &c.spec.Mounts[i]); err != nil {
+		if err := c.mount(place{"mounts", i}, &c.spec.Mounts[i]); err != nil {
 			return err
 		}
 	}
@@ -61,15 +61,15 @@ func readMountOptions(options []string) mountOptions {
 	return o
 }
 
-func (c *checker) mount(at string, m *specs.Mount) error {
+func (c *checker) mount(at place, m *specs.Mount) error {
 	if err := mountStrings(at, m); err != nil {
 		return err
 	}
 	if m.Destination == "" {
-		return refuse(at+".destination", "missing")
+		return refuse(at.field("destination"), "missing")
 	}
 	if m.Destination[0] != '/' {
-		c.warn(at+".destination", "%q: relative paths are deprecated; taken as relative to /", m.Destination)
+		c.warn(at.field("destination"), "%q: relative paths are deprecated; taken as relative to /", m.Destination)
 	}
 	o := readMountOptions(m.Options)
 	if m.Type == "bind" && !o.remount {
@@ -83,85 +83,90 @@ func (c *checker) mount(at string, m *specs.Mount) error {
 	}
 	if o.bind && o.data != "" {
 		// The kernel would ignore it in silence: a bind mount has no file system of its own.
-		return refuse(at+".options", "%q: a bind mount takes no options of the file system", o.data)
+		return refuse(at.field("options"), "%q: a bind mount takes no options of the file system", o.data)
 	}
 	if o.copyUp && m.Type != "tmpfs" {
-		c.warn(at+".options", "tmpcopyup is ignored: the mount is not a tmpfs")
+		c.warn(at.field("options"), "tmpcopyup is ignored: the mount is not a tmpfs")
 	}
 	return c.mountMappings(at, m, o)
 }
 
-func mountStrings(at string, m *specs.Mount) error {
-	for _, f := range []struct{ name, value string }{
-		{".destination", m.Destination}, {".source", m.Source}, {".type", m.Type},
+func mountStrings(at place, m *specs.Mount) error {
+	for _, f := range [...]struct{ name, value string }{
+		{"destination", m.Destination}, {"source", m.Source}, {"type", m.Type},
 	} {
-		if err := noNUL(at+f.name, f.value); err != nil {
-			return err
+		if hasNUL(f.value) {
+			return noNUL(at.field(f.name), f.value)
 		}
 	}
-	return allNoNUL(at+".options", m.Options)
+	for i, o := range m.Options {
+		if hasNUL(o) {
+			return noNUL(item(at.field("options"), i), o)
+		}
+	}
+	return nil
 }
 
 // mountKind refuses a mount of which nobody can say what it is.
-func mountKind(at string, m *specs.Mount, o mountOptions) error {
+func mountKind(at place, m *specs.Mount, o mountOptions) error {
 	switch {
 	case o.remount:
 		return nil
 	case o.bind:
 		if m.Source == "" {
-			return refuse(at+".source", "missing: a bind mount needs a source")
+			return refuse(at.field("source"), "missing: a bind mount needs a source")
 		}
 	case m.Type == "", m.Type == "none":
-		return refuse(at+".type", "missing: only a bind mount (option bind or rbind) has none")
+		return refuse(at.field("type"), "missing: only a bind mount (option bind or rbind) has none")
 	}
 	return nil
 }
 
 // mountPlace refuses destinations that runc refuses. The path is taken as it is written: symbolic
 // links of the root file system are the stage's affair.
-func mountPlace(at string, m *specs.Mount, o mountOptions) error {
+func mountPlace(at place, m *specs.Mount, o mountOptions) error {
 	place := path.Clean("/" + m.Destination)
 	if place == "/" {
-		return refuse(at+".destination", "%q: a mount on the container's root itself", m.Destination)
+		return refuse(at.field("destination"), "%q: a mount on the container's root itself", m.Destination)
 	}
 	if o.remount {
 		return nil
 	}
 	if place == "/proc" && !o.bind && m.Type != "proc" {
-		return refuse(at+".destination", "%q: only a procfs may be mounted there", m.Destination)
+		return refuse(at.field("destination"), "%q: only a procfs may be mounted there", m.Destination)
 	}
 	if strings.HasPrefix(place, "/proc/") && !slices.Contains(lxcfsFiles, place) {
-		return refuse(at+".destination", "%q: must not be inside /proc", m.Destination)
+		return refuse(at.field("destination"), "%q: must not be inside /proc", m.Destination)
 	}
 	return nil
 }
 
 // mountMappings checks an id-mapped mount: by the options idmap and ridmap, by mappings of its own,
 // or both.
-func (c *checker) mountMappings(at string, m *specs.Mount, o mountOptions) error {
+func (c *checker) mountMappings(at place, m *specs.Mount, o mountOptions) error {
 	own := len(m.UIDMappings)+len(m.GIDMappings) > 0
 	if !o.idmap && !own {
 		return nil
 	}
 	if !o.bind {
-		return refuse(at+".options", "id mapping is only possible with a bind mount")
+		return refuse(at.field("options"), "id mapping is only possible with a bind mount")
 	}
 	if !own {
 		if !c.has(specs.UserNamespace) {
-			return refuse(at+".uidMappings", "missing: there is no user namespace whose mappings could be used")
+			return refuse(at.field("uidMappings"), "missing: there is no user namespace whose mappings could be used")
 		}
 		return nil
 	}
 	if len(m.UIDMappings) == 0 {
-		return refuse(at+".uidMappings", "missing: needed together with gidMappings")
+		return refuse(at.field("uidMappings"), "missing: needed together with gidMappings")
 	}
 	if len(m.GIDMappings) == 0 {
-		return refuse(at+".gidMappings", "missing: needed together with uidMappings")
+		return refuse(at.field("gidMappings"), "missing: needed together with uidMappings")
 	}
-	if err := mappings(at+".uidMappings", m.UIDMappings); err != nil {
+	if err := mappings(at.field("uidMappings"), m.UIDMappings); err != nil {
 		return err
 	}
-	return mappings(at+".gidMappings", m.GIDMappings)
+	return mappings(at.field("gidMappings"), m.GIDMappings)
 }
 
 // paths checks what linux says about places in the container and about the root's propagation.
@@ -180,7 +185,7 @@ func (c *checker) paths() error {
 			return refuse(list.path, "given without a mount namespace in linux.namespaces")
 		}
 		for i, p := range list.paths {
-			if p == "" || p[0] != '/' || strings.IndexByte(p, 0) >= 0 {
+			if p == "" || p[0] != '/' || hasNUL(p) {
 				return absolute(item(list.path, i), p)
 			}
 		}

@@ -15,18 +15,18 @@ const maxNodeName = 64
 func (c *checker) namespaces() error {
 	seen := make(map[specs.LinuxNamespaceType]int, len(c.linux.Namespaces))
 	for i, ns := range c.linux.Namespaces {
-		path := item("linux.namespaces", i)
+		at := place{"linux.namespaces", i}
 		if !slices.Contains(namespaceTypes, ns.Type) {
-			return refuse(path+".type", "unknown namespace %q", ns.Type)
+			return refuse(at.field("type"), "unknown namespace %q", ns.Type)
 		}
 		if first, ok := seen[ns.Type]; ok {
-			return refuse(path+".type", "%q is in linux.namespaces[%d] already", ns.Type, first)
+			return refuse(at.field("type"), "%q is in linux.namespaces[%d] already", ns.Type, first)
 		}
 		seen[ns.Type] = i
 		if ns.Path == "" {
 			continue
 		}
-		if err := absolute(path+".path", ns.Path); err != nil {
+		if err := absolute(at.field("path"), ns.Path); err != nil {
 			return err
 		}
 	}
@@ -90,22 +90,22 @@ func mappings(path string, maps []specs.LinuxIDMapping) error {
 		return refuse(path, "%d mappings: the kernel takes at most %d", len(maps), maxMappings)
 	}
 	for i, m := range maps {
-		at := item(path, i)
+		at := place{path, i}
 		if m.Size == 0 {
-			return refuse(at+".size", "must be greater than 0")
+			return refuse(at.field("size"), "must be greater than 0")
 		}
 		if end := uint64(m.ContainerID) + uint64(m.Size); end > noID {
-			return refuse(at+".size", "%d: the ids in the container go beyond %d", m.Size, uint32(noID-1))
+			return refuse(at.field("size"), "%d: the ids in the container go beyond %d", m.Size, uint32(noID-1))
 		}
 		if end := uint64(m.HostID) + uint64(m.Size); end > noID {
-			return refuse(at+".size", "%d: the ids on the host go beyond %d", m.Size, uint32(noID-1))
+			return refuse(at.field("size"), "%d: the ids on the host go beyond %d", m.Size, uint32(noID-1))
 		}
 		for j, o := range maps[:i] {
 			if overlap(m.ContainerID, m.Size, o.ContainerID, o.Size) {
-				return refuse(at+".containerID", "overlaps with %s", item(path, j))
+				return refuse(at.field("containerID"), "overlaps with %s", item(path, j))
 			}
 			if overlap(m.HostID, m.Size, o.HostID, o.Size) {
-				return refuse(at+".hostID", "overlaps with %s", item(path, j))
+				return refuse(at.field("hostID"), "overlaps with %s", item(path, j))
 			}
 		}
 	}

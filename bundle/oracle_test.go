@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,29 @@ type oracleVerdict struct {
 	Warnings []string
 }
 
-// askOracle builds the oracle with cgo, whatever this test is built with, and asks it.
+// askOracle lets libcontainer decide about configurations.
 func askOracle(t *testing.T, requests []oracleRequest) []oracleVerdict {
+	t.Helper()
+	dir := physicalDir(t)
+	must(t, os.Mkdir(filepath.Join(dir, "rootfs"), 0o755))
+	userNS := []byte(makeUserNS(t))
+	var in bytes.Buffer
+	for _, r := range requests {
+		r.Config = bytes.ReplaceAll(r.Config, []byte(otherUserNS), userNS)
+		must(t, json.NewEncoder(&in).Encode(r))
+	}
+	answers := json.NewDecoder(bytes.NewReader(runOracle(t, &in, "judge", dir)))
+	verdicts := make([]oracleVerdict, len(requests))
+	for i := range verdicts {
+		if err := answers.Decode(&verdicts[i]); err != nil {
+			t.Fatalf("verdict %d of %d: %v", i, len(verdicts), err)
+		}
+	}
+	return verdicts
+}
+
+// runOracle asks one question. It builds the oracle with cgo, whatever this test is built with.
+func runOracle(t *testing.T, in io.Reader, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("no C compiler: libcontainer's specconv needs cgo")
@@ -35,31 +57,14 @@ func askOracle(t *testing.T, requests []oracleRequest) []oracleVerdict {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the oracle: %v\n%s", err, out)
 	}
-	dir := physicalDir(t)
-	if err := os.Mkdir(filepath.Join(dir, "rootfs"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	var in, out, stderr bytes.Buffer
-	userNS := []byte(makeUserNS(t))
-	for _, r := range requests {
-		r.Config = bytes.ReplaceAll(r.Config, []byte(otherUserNS), userNS)
-		if err := json.NewEncoder(&in).Encode(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ask := exec.Command(bin, dir)
-	ask.Stdin, ask.Stdout, ask.Stderr = &in, &out, &stderr
-	if err := ask.Run(); err != nil {
+	ask := exec.Command(bin, args...)
+	var stderr bytes.Buffer
+	ask.Stdin, ask.Stderr = in, &stderr
+	out, err := ask.Output()
+	if err != nil {
 		t.Fatalf("the oracle: %v\n%s", err, &stderr)
 	}
-	verdicts := make([]oracleVerdict, len(requests))
-	answers := json.NewDecoder(&out)
-	for i := range verdicts {
-		if err := answers.Decode(&verdicts[i]); err != nil {
-			t.Fatalf("verdict %d of %d: %v", i, len(verdicts), err)
-		}
-	}
-	return verdicts
+	return out
 }
 
 // makeUserNS keeps a process in a user namespace of its own until the test ends, and gives the

@@ -88,8 +88,8 @@ func environment(path string, env []string) error {
 		case eq == 0:
 			return refuse(item(path, i), "must be NAME=VALUE, and has no name")
 		}
-		if err := noNUL(item(path, i), e); err != nil {
-			return err
+		if hasNUL(e) {
+			return noNUL(item(path, i), e)
 		}
 	}
 	return nil
@@ -130,16 +130,16 @@ func (c *checker) user(p *specs.Process, at func(string) string) error {
 func (c *checker) rlimits(p *specs.Process, at func(string) string) error {
 	seen := make(map[string]int, len(p.Rlimits))
 	for i, r := range p.Rlimits {
-		path := item(at("rlimits"), i)
+		at := place{at("rlimits"), i}
 		if !knownRlimit(r.Type) {
-			return refuse(path+".type", "unknown limit %q", r.Type)
+			return refuse(at.field("type"), "unknown limit %q", r.Type)
 		}
 		if first, ok := seen[r.Type]; ok {
-			return refuse(path+".type", "%s is set by rlimits[%d] already", r.Type, first)
+			return refuse(at.field("type"), "%s is set by rlimits[%d] already", r.Type, first)
 		}
 		seen[r.Type] = i
 		if r.Soft > r.Hard {
-			return refuse(path+".soft", "%d is larger than the hard limit %d", r.Soft, r.Hard)
+			return refuse(at.field("soft"), "%d is larger than the hard limit %d", r.Soft, r.Hard)
 		}
 	}
 	return nil

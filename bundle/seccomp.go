@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -31,8 +32,11 @@ func (c *checker) seccomp() error {
 	if s.DefaultAction == specs.ActNotify {
 		return refuse("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
 	}
-	if err := seccompAction("linux.seccomp.defaultAction", s.DefaultAction, "linux.seccomp.defaultErrnoRet", s.DefaultErrnoRet); err != nil {
-		return err
+	if reason := seccompAction(s.DefaultAction); reason != "" {
+		return refuse("linux.seccomp.defaultAction", "%s", reason)
+	}
+	if reason := seccompErrno(s.DefaultAction, s.DefaultErrnoRet); reason != "" {
+		return refuse("linux.seccomp.defaultErrnoRet", "%s", reason)
 	}
 	for i, a := range s.Architectures {
 		if !slices.Contains(seccompArchs, a) {
@@ -46,7 +50,7 @@ func (c *checker) seccomp() error {
 	}
 	notify := false
 	for i := range s.Syscalls {
-		if err := c.seccompRule(item("linux.seccomp.syscalls", i), &s.Syscalls[i]); err != nil {
+		if err := c.seccompRule(place{"linux.seccomp.syscalls", i}, &s.Syscalls[i]); err != nil {
 			return err
 		}
 		notify = notify || s.Syscalls[i].Action == specs.ActNotify
@@ -68,48 +72,56 @@ func seccompListener(s *specs.LinuxSeccomp, notify bool) error {
 	return absolute("linux.seccomp.listenerPath", s.ListenerPath)
 }
 
-func (c *checker) seccompRule(at string, rule *specs.LinuxSyscall) error {
-	if err := seccompAction(at+".action", rule.Action, at+".errnoRet", rule.ErrnoRet); err != nil {
-		return err
+func (c *checker) seccompRule(at place, rule *specs.LinuxSyscall) error {
+	if reason := seccompAction(rule.Action); reason != "" {
+		return refuse(at.field("action"), "%s", reason)
+	}
+	if reason := seccompErrno(rule.Action, rule.ErrnoRet); reason != "" {
+		return refuse(at.field("errnoRet"), "%s", reason)
 	}
 	if len(rule.Names) == 0 {
-		c.warn(at+".names", "empty: the rule matches nothing")
+		c.warn(at.field("names"), "empty: the rule matches nothing")
 	}
 	for i, name := range rule.Names {
 		if name == "" {
-			return refuse(item(at+".names", i), "empty")
+			return refuse(item(at.field("names"), i), "empty")
 		}
-		if err := noNUL(item(at+".names", i), name); err != nil {
-			return err
+		if hasNUL(name) {
+			return noNUL(item(at.field("names"), i), name)
 		}
 		// As in runc: between the filter and the agent's first answer the process itself has to
 		// write.
 		if rule.Action == specs.ActNotify && name == "write" {
-			return refuse(item(at+".names", i), "SCMP_ACT_NOTIFY cannot be used for the write syscall")
+			return refuse(item(at.field("names"), i), "SCMP_ACT_NOTIFY cannot be used for the write syscall")
 		}
 	}
 	for i, a := range rule.Args {
 		if a.Index >= maxArguments {
-			return refuse(item(at+".args", i)+".index", "%d: a system call has %d arguments", a.Index, maxArguments)
+			return refuse(item(at.field("args"), i)+".index", "%d: a system call has %d arguments", a.Index, maxArguments)
 		}
 		if !slices.Contains(seccompOperators, a.Op) {
-			return refuse(item(at+".args", i)+".op", "unknown operator %q", a.Op)
+			return refuse(item(at.field("args"), i)+".op", "unknown operator %q", a.Op)
 		}
 	}
 	return nil
 }
 
-// seccompAction checks an action and the number it returns. As the specification demands, a number
-// with an action that returns none is an error.
-func seccompAction(at string, action specs.LinuxSeccompAction, retAt string, ret *uint) error {
+// seccompAction says what is wrong with an action, if anything is.
+func seccompAction(action specs.LinuxSeccompAction) string {
 	if action == "" {
-		return refuse(at, "missing")
+		return "missing"
 	}
 	if !slices.Contains(seccompActions, action) {
-		return refuse(at, "unknown action %q", action)
+		return fmt.Sprintf("unknown action %q", action)
 	}
+	return ""
+}
+
+// seccompErrno says what is wrong with the number that an action returns. As the specification
+// demands, a number with an action that returns none is an error.
+func seccompErrno(action specs.LinuxSeccompAction, ret *uint) string {
 	if ret == nil {
-		return nil
+		return ""
 	}
 	limit := uint(maxErrno)
 	switch action {
@@ -117,10 +129,10 @@ func seccompAction(at string, action specs.LinuxSeccompAction, retAt string, ret
 	case specs.ActTrace:
 		limit = maxTraceData
 	default:
-		return refuse(retAt, "%s returns no errno", action)
+		return fmt.Sprintf("%s returns no errno", action)
 	}
 	if *ret > limit {
-		return refuse(retAt, "%d: must be at most %d", *ret, limit)
+		return fmt.Sprintf("%d: must be at most %d", *ret, limit)
 	}
-	return nil
+	return ""
 }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -113,24 +114,38 @@ func under(prefix string) func(string) string {
 	return func(name string) string { return prefix + name }
 }
 
+// A place is an element of a list, whose path is put together only when a message needs it: the
+// lists are long, and the messages rare.
+type place struct {
+	list  string
+	index int
+}
+
+func (p place) String() string { return item(p.list, p.index) }
+
+// field is the path of one of the element's members.
+func (p place) field(name string) string { return p.String() + "." + name }
+
 // item is the path of an element of a list.
-func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+func item(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // entry is the path of a value of a map.
 func entry(path, key string) string { return fmt.Sprintf("%s[%q]", path, key) }
 
 // noNUL refuses a zero byte in a string that goes to the kernel, where it would end the string.
 func noNUL(path, s string) error {
-	if strings.IndexByte(s, 0) >= 0 {
+	if hasNUL(s) {
 		return refuse(path, "contains a zero byte")
 	}
 	return nil
 }
 
+func hasNUL(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+
 // allNoNUL is noNUL for a list.
 func allNoNUL(path string, list []string) error {
 	for i, s := range list {
-		if strings.IndexByte(s, 0) >= 0 {
+		if hasNUL(s) {
 			return noNUL(item(path, i), s)
 		}
 	}

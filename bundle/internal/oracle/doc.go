@@ -2,8 +2,10 @@
 // of package bundle. It is a program of its own because libcontainer's specconv needs cgo, and the
 // tests have to run without. It refuses to be anything but a test's tool.
 //
-// Standard input holds one Request per line; standard output gets one Verdict per line, in the same
-// order. The first argument is the directory that stands for the bundle.
+//	oracle judge DIR   reads Requests, writes a Verdict for each; DIR stands for the bundle
+//	oracle spec        writes the configuration that runc spec writes
+//	oracle rootless    writes that of runc spec --rootless, for the present user
+//	oracle lists       writes Lists
 package main
 
 import "encoding/json"
@@ -20,4 +22,9 @@ type Verdict struct {
 	Step     string // decode, convert, validate or start
 	Error    string
 	Warnings []string
+}
+
+// Lists are those of runc features.
+type Lists struct {
+	Hooks, MountOptions, Namespaces, Capabilities, Actions, Operators, Archs, Flags, Modes, ModeFlags []string
 }

@@ -10,21 +10,54 @@ import (
 	"io"
 	"os"
 
+	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runc/libcontainer/configs/validate"
+	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 )
 
 func main() {
-	if err := run(os.Args[1], os.Stdin, os.Stdout); err != nil {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, in io.Reader, out io.Writer) error {
+func run(args []string, in io.Reader, out io.Writer) error {
+	switch args[0] {
+	case "judge":
+		return judgeAll(args[1], in, out)
+	case "spec":
+		return json.NewEncoder(out).Encode(specconv.Example())
+	case "rootless":
+		spec := specconv.Example()
+		specconv.ToRootless(spec)
+		return json.NewEncoder(out).Encode(spec)
+	case "lists":
+		return json.NewEncoder(out).Encode(lists())
+	}
+	return fmt.Errorf("unknown question %q", args[0])
+}
+
+func lists() Lists {
+	return Lists{
+		Hooks:        configs.KnownHookNames(),
+		MountOptions: specconv.KnownMountOptions(),
+		Namespaces:   specconv.KnownNamespaces(),
+		Capabilities: capabilities.KnownCapabilities(),
+		Actions:      seccomp.KnownActions(),
+		Operators:    seccomp.KnownOperators(),
+		Archs:        seccomp.KnownArchs(),
+		Flags:        seccomp.KnownFlags(),
+		Modes:        specconv.KnownMemoryPolicyModes(),
+		ModeFlags:    specconv.KnownMemoryPolicyFlags(),
+	}
+}
+
+func judgeAll(dir string, in io.Reader, out io.Writer) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
