@@ -168,6 +168,13 @@ static int affinity_run(struct stage *s, const void *args)
 	const struct affinity_args *a = args;
 	struct bits cpus;
 
+	if (a->cpus.n == 0) {
+		/* Every CPU there may ever be; the kernel takes away what the cpuset lacks. Best effort:
+		 * the point is that the runtime's own affinity does not reach the container. */
+		memset(&cpus, 0xff, sizeof(cpus));
+		(void)syscall(SYS_sched_setaffinity, 0, sizeof(cpus), cpus.word);
+		return 0;
+	}
 	bits_set(&cpus, &a->cpus);
 	if (syscall(SYS_sched_setaffinity, 0, sizeof(cpus), cpus.word) < 0)
 		return stage_fail(s, errno, "sched_setaffinity", NULL);

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"runack/container"
+)
+
+func startCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "start",
+		Usage:       "start the program of a created container",
+		ArgsUsage:   "ID",
+		Description: "Returns once the program runs, or with what execve(2) answered.",
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			ctr, err := load(c)
+			if err != nil {
+				return err
+			}
+			defer ctr.Close()
+			t := transcript(c)
+			defer logTranscript(t)
+			return ctr.Start(container.StartOptions{Transcript: t})
+		},
+	}
+}

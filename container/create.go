@@ -1,0 +1,392 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
+
+	"runack/bundle"
+	"runack/cgroupjoin"
+	"runack/handshake"
+	"runack/nsexec"
+	"runack/plan"
+)
+
+// CreateOptions say what to create, from what, and how.
+type CreateOptions struct {
+	ID           string
+	Bundle       string // directory; empty for the current one
+	NoPivot      bool
+	NoNewKeyring bool
+	Init         bool  // the stage stays as pid 1
+	Systemd      bool  // let systemd make the cgroup
+	Rootless     *bool // do without cgroups that cannot be made; nil decides by itself
+	IO           IO
+	Timeout      time.Duration // for each wait on the stage; 0 for DefaultTimeout
+	Transcript   *handshake.Transcript
+}
+
+// DefaultTimeout bounds each wait on the stage but the one between create and start, which has no
+// bound. It is long: a slow mount is no failure.
+const DefaultTimeout = 5 * time.Minute
+
+func timeoutOr(d time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return DefaultTimeout
+}
+
+// A creation is a create on its way. Its undo stack takes back what was done so far.
+type creation struct {
+	store  *Store
+	opts   CreateOptions
+	bundle *bundle.Bundle
+	cg     *cgroupjoin.Cgroup
+	plan   *plan.Plan
+	peers  peers
+	undo   undoStack
+	c      *Container
+	launch *launch
+	hooked bool // a hook ran, so that poststop hooks are due even if the create fails
+}
+
+// Create creates a container up to the point where its program would run. It happens whole, or it
+// fails and nothing is left. Close the container that is returned.
+func (s *Store) Create(o CreateOptions) (*Container, error) {
+	cr, err := s.compile(o)
+	if err != nil {
+		return nil, err
+	}
+	return cr.create()
+}
+
+// Plan compiles what Create would do with o, and does nothing.
+func (s *Store) Plan(o CreateOptions) (*plan.Plan, error) {
+	cr, err := s.compile(o)
+	if err != nil {
+		return nil, err
+	}
+	return cr.plan, nil
+}
+
+// compile does all that touches nothing: what is wrong with the configuration costs no undoing.
+func (s *Store) compile(o CreateOptions) (*creation, error) {
+	if err := checkID(o.ID); err != nil {
+		return nil, err
+	}
+	cr := &creation{store: s, opts: o}
+	if err := cr.compile(); err != nil {
+		return nil, fmt.Errorf("container %s: %w", o.ID, err)
+	}
+	return cr, nil
+}
+
+// create does what was compiled.
+func (cr *creation) create() (*Container, error) {
+	if err := cr.connect(); err != nil {
+		return nil, fmt.Errorf("container %s: %w", cr.opts.ID, err)
+	}
+	defer cr.peers.close()
+	if err := cr.claim(); err != nil {
+		return nil, cr.undo.unwind(err)
+	}
+	if err := cr.carryOut(); err != nil {
+		err = cr.undo.unwind(cr.c.wrap(err))
+		cr.poststopAfterFailure()
+		cr.c.Close()
+		return nil, err
+	}
+	cr.undo.release()
+	return cr.c, nil
+}
+
+// connect checks the command line against the configuration, and reaches whoever is to be told.
+func (cr *creation) connect() error {
+	if err := cr.opts.IO.check(cr.bundle.Spec.Process.Terminal); err != nil {
+		return err
+	}
+	var err error
+	cr.peers, err = cr.opts.IO.dial()
+	return err
+}
+
+// compile reads the bundle and plans.
+func (cr *creation) compile() error {
+	var err error
+	if cr.bundle, err = bundle.Load(cr.opts.Bundle); err != nil {
+		return err
+	}
+	spec := cr.bundle.Spec
+	if err := refuseMissing(spec); err != nil {
+		return err
+	}
+	cr.cg, err = cgroupjoin.New(cgroupjoin.Config{
+		ID: cr.opts.ID, Path: spec.Linux.CgroupsPath, Resources: spec.Linux.Resources,
+		Devices: spec.Linux.Devices, Systemd: cr.opts.Systemd, Rootless: cr.rootless(),
+		Annotations: spec.Annotations, OwnerUID: cgroupjoin.Owner(spec),
+	})
+	if err != nil {
+		return err
+	}
+	facts, err := hostFacts(cr.cg)
+	if err != nil {
+		return err
+	}
+	if err := createFacts(&facts, spec, cr.bundle.Dir, cr.bundle.Rootfs); err != nil {
+		return err
+	}
+	cr.plan, err = plan.Create(spec, cr.bundle.Dir, cr.bundle.Rootfs, facts, cr.planOptions())
+	return err
+}
+
+func (cr *creation) planOptions() plan.Options {
+	o := &cr.opts
+	return plan.Options{
+		ID: o.ID, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Init: o.Init,
+		ListenFDs: o.IO.ListenFDs, ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(),
+	}
+}
+
+// rootless: a runtime that is not the host's root may have no cgroup to give.
+func (cr *creation) rootless() bool {
+	if cr.opts.Rootless != nil {
+		return *cr.opts.Rootless
+	}
+	return os.Geteuid() != 0 || inUserNamespace()
+}
+
+// claim takes the ID and writes the record before the first side effect.
+func (cr *creation) claim() error {
+	dir, err := cr.store.claim(cr.opts.ID)
+	if err != nil {
+		return err
+	}
+	defer dir.unlock()
+	cr.undo.add(func() error { return removeOwn(dir) })
+	cr.c = &Container{store: cr.store, dir: dir, rec: cr.newRecord(), cg: cr.cg}
+	self, err := identOf(os.Getpid())
+	if err != nil {
+		return err
+	}
+	cr.c.rec.Actor = &self
+	if err := cr.c.saveConfig(cr.bundle.Spec); err != nil {
+		return err
+	}
+	return dir.writeRecord(cr.c.rec)
+}
+
+// removeOwn takes back the claim of an ID.
+func removeOwn(dir *stateDir) error {
+	err := dir.locked(dir.remove)
+	if errors.Is(err, ErrNotExist) {
+		return nil // a delete --force was quicker
+	}
+	return err
+}
+
+func (cr *creation) newRecord() *Record {
+	spec := cr.bundle.Spec
+	saved := cr.cg.Saved()
+	r := &Record{
+		Version: recordVersion, OCIVersion: spec.Version, ID: cr.opts.ID, Phase: phaseCreating,
+		Bundle: cr.bundle.Dir, Rootfs: cr.bundle.Rootfs, Created: time.Now().UTC(),
+		Annotations: spec.Annotations, Cgroup: &saved,
+		PrivatePID: slices.ContainsFunc(cr.plan.Namespaces, func(n plan.Namespace) bool {
+			return n.Type == specs.PIDNamespace && n.Mode == plan.New
+		}),
+		Rootless: cr.rootless(), Systemd: cr.opts.Systemd, Terminal: spec.Process.Terminal,
+	}
+	if h := spec.Hooks; h != nil {
+		r.Poststart, r.Poststop = len(h.Poststart) > 0, len(h.Poststop) > 0
+	}
+	return r
+}
+
+// saveConfig keeps the configuration: exec and hooks need it, and the specification says that
+// a later change of the bundle's must not reach the container.
+func (c *Container) saveConfig(spec *specs.Spec) error {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return failed("encode configuration", "", err)
+	}
+	return c.dir.replaceFile(configName, data)
+}
+
+// carryOut makes the container.
+func (cr *creation) carryOut() error {
+	cr.logWarnings()
+	if err := cr.makeCgroup(); err != nil {
+		return err
+	}
+	if err := cr.start(); err != nil {
+		return err
+	}
+	if err := cr.converse(); err != nil {
+		return cr.launch.explain(err)
+	}
+	return cr.finish()
+}
+
+func (cr *creation) logWarnings() {
+	for _, w := range cr.bundle.Warnings {
+		logrus.Warn(cr.c.wrap(errors.New(w.String())))
+	}
+	for _, w := range cr.plan.Warnings {
+		logrus.Warn(cr.c.wrap(errors.New(w)))
+	}
+}
+
+// makeCgroup makes the cgroup and sets its limits before anything is in it: device rules cannot be
+// late, and the stage itself is to be counted. A systemd scope exists with its first process only.
+func (cr *creation) makeCgroup() error {
+	cr.undo.add(cr.cg.Undo)
+	if err := cr.cg.Create(); err != nil {
+		return err
+	}
+	if cr.cg.Systemd() {
+		return nil
+	}
+	return cr.cg.Set(cr.bundle.Spec.Linux.Resources)
+}
+
+// start brings stage-1 into existence, into its namespaces and into its cgroup.
+func (cr *creation) start() error {
+	files, cleanup, err := cr.opts.IO.files(cr.bundle.Spec.Process.Terminal)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	cr.launch, err = startLaunch(nsexec.Options{
+		Files: files, Timeout: timeoutOr(cr.opts.Timeout),
+		Transcript: cr.opts.Transcript, Protocol: handshake.CreateProtocol,
+	})
+	if err != nil {
+		return err
+	}
+	cr.launch.cg = cr.cg
+	cr.undo.add(cr.launch.kill)
+	if err := cr.launch.spawn(createMix(cr.plan), cr.cg.Target()); err != nil {
+		return err
+	}
+	if err := cr.recordInit(); err != nil {
+		return err
+	}
+	return cr.enter()
+}
+
+// recordInit writes down who init is, as soon as it exists.
+func (cr *creation) recordInit() error {
+	init, err := identOf(cr.launch.child.Pid)
+	if err != nil {
+		return err
+	}
+	return cr.update(func(r *Record) {
+		saved := cr.cg.Saved()
+		r.Init, r.Cgroup = &init, &saved
+	})
+}
+
+// errDeleted: somebody forced the container away while it was being made.
+var errDeleted = errors.New("deleted while it was being created")
+
+// update changes the record of a container that this process is creating.
+func (cr *creation) update(change func(*Record)) error {
+	err := cr.c.dir.locked(func() error {
+		change(cr.c.rec)
+		return cr.c.dir.writeRecord(cr.c.rec)
+	})
+	if errors.Is(err, ErrNotExist) {
+		return errDeleted
+	}
+	return err
+}
+
+// enter does from outside what the new process cannot do for itself, and lets it join.
+func (cr *creation) enter() error {
+	pid := cr.launch.child.Pid
+	if err := writeIDMaps(pid, cr.plan); err != nil {
+		return err
+	}
+	if err := writeOOMScoreAdj(pid, cr.plan); err != nil {
+		return err
+	}
+	if err := cr.launch.join(cr.cg); err != nil {
+		return err
+	}
+	if cr.cg.Systemd() {
+		if err := cr.cg.Set(cr.bundle.Spec.Linux.Resources); err != nil {
+			return err
+		}
+	}
+	return cr.launch.sendPlan(cr.plan, cr.c.dir.file)
+}
+
+// converse answers the stage until the container is created.
+func (cr *creation) converse() error {
+	for {
+		f, err := cr.launch.child.Next()
+		if err != nil {
+			return err
+		}
+		switch f.Type {
+		case handshake.Console:
+			err = deliverConsole(f, &cr.opts.IO, cr.peers)
+		case handshake.Mounted:
+			err = cr.mounted()
+		case handshake.Created:
+			f.CloseFDs()
+			return nil
+		default:
+			f.CloseFDs()
+			err = fmt.Errorf("runtime: message %s: nobody expects it here", f.Type)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// mounted runs the hooks that belong before the pivot and lets the stage go on.
+func (cr *creation) mounted() error {
+	state, err := cr.runCreateHooks()
+	if err != nil {
+		return err
+	}
+	return cr.launch.child.Proceed(state)
+}
+
+// finish makes the container known and lets it go.
+func (cr *creation) finish() error {
+	cr.c.init = cr.launch.process()
+	if err := cr.opts.IO.announce(cr.peers, cr.c.init); err != nil {
+		return err
+	}
+	if cr.opts.IO.PidFile != "" {
+		cr.undo.add(func() error { return os.Remove(cr.opts.IO.PidFile) })
+	}
+	if err := cr.update(func(r *Record) { r.Phase, r.Actor = phaseCreated, nil }); err != nil {
+		return err
+	}
+	return cr.launch.child.Close()
+}
+
+// refuseMissing refuses, in words, what the specification has and this version does not do: a
+// container without it would be another than the one asked for.
+func refuseMissing(spec *specs.Spec) error {
+	switch {
+	case spec.Linux.IntelRdt != nil:
+		return errors.New("config.json: linux.intelRdt: not supported yet")
+	case len(spec.Linux.NetDevices) > 0:
+		return errors.New("config.json: linux.netDevices: not supported yet")
+	case plan.NeedsSeccomp(spec):
+		return errors.New("config.json: linux.seccomp: not supported yet")
+	}
+	return nil
+}

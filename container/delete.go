@@ -1,0 +1,185 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"runack/cgroupjoin"
+)
+
+// DeleteOptions say how to delete.
+type DeleteOptions struct {
+	Force bool // kill what runs; succeed where there is nothing
+}
+
+// killTimeout bounds the wait for the death of a killed init: as long as runc waits.
+const killTimeout = 10 * time.Second
+
+// Delete removes a container and all that belongs to it. Without Force it refuses one that runs,
+// and is an error (ErrNotExist) for one that is not there.
+func (s *Store) Delete(id string, o DeleteOptions) error {
+	c, err := s.Load(id)
+	var broken *RecordError
+	switch {
+	case errors.Is(err, ErrNotExist):
+		return s.deleteRemains(id, o)
+	case errors.As(err, &broken) && o.Force:
+		return s.deleteBroken(id)
+	case err != nil:
+		return err
+	}
+	defer c.Close()
+	err = c.delete(o)
+	if errors.Is(err, ErrNotExist) && o.Force {
+		return nil // another delete was quicker
+	}
+	return err
+}
+
+func (c *Container) delete(o DeleteOptions) error {
+	if err := c.end(o); err != nil {
+		return err
+	}
+	var spec *specs.Spec
+	err := c.locked(func() error {
+		m, err := c.look()
+		if err != nil {
+			return err
+		}
+		defer m.close()
+		if m.status != Stopped && !o.Force {
+			return errNotStopped(c.rec.ID, m.status) // a start came in between
+		}
+		if c.rec.Poststop {
+			if spec, err = c.spec(); err != nil {
+				logrus.Warn(c.wrap(err)) // the container goes, hooks or not
+			}
+		}
+		return c.destroy(m.init)
+	})
+	if err != nil {
+		return err
+	}
+	c.rec.runPoststop(spec)
+	return nil
+}
+
+// end sees to it that init is dead before the lock is taken, since dying can take its time.
+func (c *Container) end(o DeleteOptions) error {
+	m, err := c.look()
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	switch {
+	case m.status == Stopped:
+		return nil
+	case !o.Force && m.status != Created:
+		return errNotStopped(c.rec.ID, m.status)
+	}
+	return c.killAndWait(m.init)
+}
+
+// killAndWait kills init, and what else is in the cgroup, and waits for init's death. A creating
+// container may have no init yet.
+func (c *Container) killAndWait(init *os.File) error {
+	if init == nil {
+		return nil
+	}
+	err := sendSignal(init, unix.SIGKILL)
+	if err != nil && !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	if err := c.thaw(); err != nil {
+		return err
+	}
+	gone, err := waitPidFD(init, killTimeout)
+	if err != nil {
+		return err
+	}
+	if !gone {
+		return c.wrap(errInitRunning)
+	}
+	return nil
+}
+
+// destroy removes the cgroup, with whatever is left in it, and the state directory.
+//
+// Preconditions: the caller holds the lock.
+func (c *Container) destroy(init *os.File) error {
+	if err := c.killAndWait(init); err != nil {
+		return err
+	}
+	cg, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	if cg != nil {
+		if err := cg.Destroy(); err != nil {
+			return c.wrap(err)
+		}
+	}
+	return c.dir.remove()
+}
+
+// deleteRemains is for an ID without a record: a directory that a killed runtime had only just
+// made, or nothing at all.
+func (s *Store) deleteRemains(id string, o DeleteOptions) error {
+	notThere := ErrNotExist
+	if o.Force {
+		notThere = nil
+	}
+	dir, err := s.open(id)
+	if errors.Is(err, ErrNotExist) {
+		return notThere
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	found := false
+	err = dir.locked(func() error {
+		if _, err := dir.readRecord(); err == nil {
+			found = true // a create was under way
+			return nil
+		}
+		return dir.remove()
+	})
+	switch {
+	case found:
+		return s.Delete(id, o)
+	case err == nil, errors.Is(err, ErrNotExist):
+		return notThere
+	}
+	return err
+}
+
+// deleteBroken removes a container whose record cannot be read: its cgroup is found anew, by the
+// ID and the saved configuration, and everything in it killed. The processes of a container that
+// was given no cgroup cannot be found.
+func (s *Store) deleteBroken(id string) error {
+	dir, err := s.open(id)
+	if err != nil {
+		return err
+	}
+	c := &Container{store: s, dir: dir, rec: &Record{ID: id}}
+	defer c.Close()
+	return dir.locked(func() error {
+		cfg := cgroupjoin.Config{ID: id}
+		if spec, err := c.spec(); err == nil && spec.Linux != nil {
+			cfg.Path = spec.Linux.CgroupsPath
+		} else {
+			logrus.Warn(c.wrap(errors.New("without record and configuration, the default cgroup is taken")))
+		}
+		cg, err := cgroupjoin.New(cfg)
+		if err == nil {
+			err = cg.Destroy()
+		}
+		return errors.Join(c.wrap(err), dir.remove())
+	})
+}

@@ -1,0 +1,247 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
+
+	"runack/handshake"
+	"runack/nsexec"
+	"runack/plan"
+)
+
+// ExecOptions say what to run in a container that is there.
+type ExecOptions struct {
+	IO           IO
+	Process      *specs.Process // what to run; nil: as ProcessFile or Override say
+	ProcessFile  string         // path of a process.json
+	Override     Override       // applied to the process of the configuration
+	SubCgroups   map[string]string
+	IgnorePaused bool
+	Reap         bool          // the stage stays and reaps what the process leaves behind
+	Timeout      time.Duration // for each wait on the stage; 0 for DefaultTimeout
+	Transcript   *handshake.Transcript
+}
+
+// An execution is an exec on its way.
+type execution struct {
+	c       *Container
+	opts    ExecOptions
+	init    *os.File // pidfd of the container's init; owned
+	spec    *specs.Spec
+	process *specs.Process
+	plan    *plan.Plan
+	peers   peers
+	launch  *launch
+	undo    undoStack
+}
+
+// Exec starts a process in the container and returns once the kernel runs it, or with what
+// execve(2) answered. The process is this runtime's child: wait for it, and close it.
+func (c *Container) Exec(o ExecOptions) (*Process, error) {
+	ex := &execution{c: c, opts: o}
+	defer ex.close()
+	if err := ex.prepare(); err != nil {
+		return nil, err
+	}
+	return ex.run()
+}
+
+// ExecAndWait is Exec, and unless IO.Detach is set it stays in the foreground until the process
+// ends and returns its exit code.
+func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
+	ex := &execution{c: c, opts: o}
+	defer ex.close()
+	if err := ex.find(); err != nil {
+		return 0, err
+	}
+	if o.IO.Detach {
+		if err := ex.ready(); err != nil {
+			return 0, err
+		}
+		p, err := ex.run()
+		if err != nil {
+			return 0, err
+		}
+		return 0, p.Close()
+	}
+	fg, err := newForeground(&ex.opts.IO, ex.process.Terminal, false)
+	if err != nil {
+		return 0, err
+	}
+	defer fg.close()
+	if err := ex.ready(); err != nil {
+		return 0, err
+	}
+	p, err := ex.run()
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	return fg.wait(p)
+}
+
+func (ex *execution) close() {
+	ex.peers.close()
+	if ex.init != nil {
+		ex.init.Close()
+	}
+}
+
+func (ex *execution) prepare() error {
+	if err := ex.find(); err != nil {
+		return err
+	}
+	return ex.ready()
+}
+
+// find checks the container's state and reads what is to run.
+func (ex *execution) find() error {
+	m, err := ex.c.look()
+	if err != nil {
+		return err
+	}
+	ex.init = m.init
+	switch {
+	case m.status == Stopped || m.init == nil:
+		return errExecStopped
+	case m.status == Creating:
+		return fmt.Errorf("cannot exec in a container in the %s state", m.status)
+	case m.status == Paused && !ex.opts.IgnorePaused:
+		return errExecPaused
+	}
+	if ex.spec, err = ex.c.spec(); err != nil {
+		return err
+	}
+	ex.process, err = ex.opts.process(ex.spec)
+	return err
+}
+
+// ready compiles the plan and connects to whoever is to be told.
+func (ex *execution) ready() error {
+	o := &ex.opts
+	if err := o.IO.check(ex.process.Terminal); err != nil {
+		return err
+	}
+	cg, err := ex.c.cgroup()
+	if err != nil {
+		return err
+	}
+	facts, err := hostFacts(cg)
+	if err != nil {
+		return err
+	}
+	if err := execFacts(&facts, ex.spec, ex.c.rec.Init.Pid); err != nil {
+		return err
+	}
+	ex.plan, err = plan.Exec(ex.spec, ex.process, facts, plan.Options{
+		ID: ex.c.rec.ID, Reap: o.Reap, ListenFDs: o.IO.ListenFDs,
+		ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(),
+	})
+	if err != nil {
+		return ex.c.wrap(err)
+	}
+	for _, w := range ex.plan.Warnings {
+		logrus.Warn(ex.c.wrap(errors.New(w)))
+	}
+	ex.peers, err = o.IO.dial()
+	return err
+}
+
+// run starts the process; on failure nothing of it is left.
+func (ex *execution) run() (*Process, error) {
+	process, err := ex.carryOut()
+	if err != nil {
+		return nil, ex.undo.unwind(ex.c.wrap(err))
+	}
+	ex.undo.release()
+	return process, nil
+}
+
+func (ex *execution) carryOut() (*Process, error) {
+	cg, err := ex.c.cgroup()
+	if err != nil {
+		return nil, err
+	}
+	files, cleanup, err := ex.opts.IO.files(ex.process.Terminal)
+	if err != nil {
+		return nil, err
+	}
+	defer cleanup()
+	target, err := cg.ExecTarget(ex.c.rec.Init.Pid, ex.opts.SubCgroups)
+	if err != nil {
+		return nil, err
+	}
+	ex.launch, err = startLaunch(nsexec.Options{
+		Files: files, Timeout: timeoutOr(ex.opts.Timeout),
+		Transcript: ex.opts.Transcript, Protocol: handshake.ExecProtocol,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ex.launch.cg = cg
+	ex.launch.countOOM()
+	ex.undo.add(ex.launch.kill)
+	if err := ex.launch.spawn(ex.mix(), target); err != nil {
+		return nil, err
+	}
+	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
+		return nil, err
+	}
+	if err := ex.launch.join(target); err != nil {
+		return nil, err
+	}
+	if err := ex.announce(); err != nil {
+		return nil, err
+	}
+	if err := ex.launch.sendPlan(ex.plan, nil); err != nil {
+		return nil, err
+	}
+	if err := ex.converse(); err != nil {
+		return nil, ex.launch.explain(err)
+	}
+	if err := ex.launch.child.Close(); err != nil {
+		return nil, err
+	}
+	return ex.launch.process(), nil
+}
+
+// announce tells about the process before its program runs, so that a supervisor knows the pid in
+// time however short the program is.
+func (ex *execution) announce() error {
+	if ex.opts.IO.PidFile != "" {
+		ex.undo.add(func() error {
+			if err := os.Remove(ex.opts.IO.PidFile); !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
+	}
+	return ex.opts.IO.announce(ex.peers, ex.launch.process())
+}
+
+// converse answers the stage until the kernel runs the program.
+func (ex *execution) converse() error {
+	for {
+		f, err := ex.launch.child.Next()
+		if err != nil {
+			return err
+		}
+		switch f.Type {
+		case handshake.Console:
+			if err := deliverConsole(f, &ex.opts.IO, ex.peers); err != nil {
+				return err
+			}
+		case handshake.Executing:
+			f.CloseFDs()
+			return ex.launch.child.Finish()
+		default:
+			f.CloseFDs()
+			return fmt.Errorf("runtime: message %s: nobody expects it here", f.Type)
+		}
+	}
+}

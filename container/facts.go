@@ -1,0 +1,161 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"runack/cgroupjoin"
+	"runack/plan"
+)
+
+// inUserNamespace says whether this runtime runs in a user namespace other than the initial one:
+// the initial namespace alone maps the whole range of ids onto itself (user_namespaces(7)).
+var inUserNamespace = sync.OnceValue(func() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false // a kernel without user namespaces
+	}
+	return strings.Join(strings.Fields(string(data)), " ") != "0 0 4294967295"
+})
+
+// hostFacts gathers what a plan has to know about the host, whatever the container.
+func hostFacts(cg *cgroupjoin.Cgroup) (plan.Facts, error) {
+	host, err := cgroupjoin.Detect()
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	f := plan.Facts{
+		Rootless:      os.Geteuid() != 0,
+		InUserNS:      inUserNamespace(),
+		CgroupVersion: string(host.Layout),
+		CgroupMounts:  host.Mounts,
+		AppArmor:      appArmorEnabled(),
+		SELinux:       exists("/sys/fs/selinux/enforce"),
+		LastCap:       lastCap(),
+		Kcore:         exists("/proc/kcore"),
+	}
+	if f.BoundingCaps, err = boundingCaps(); err != nil {
+		return plan.Facts{}, err
+	}
+	if cg != nil {
+		f.CgroupPaths = cg.Paths()
+	}
+	return f, nil
+}
+
+// appArmorEnabled reads the module's own switch, Y or N.
+func appArmorEnabled() bool {
+	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	return err == nil && len(data) > 0 && data[0] == 'Y'
+}
+
+func exists(path string) bool { return unix.Access(path, unix.F_OK) == nil }
+
+// lastCap is the highest capability of this kernel; 0 leaves it to the plan.
+func lastCap() int {
+	data, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// boundingCaps is this process's own bounding set: nothing that it lacks can be given on.
+func boundingCaps() (uint64, error) {
+	const path = "/proc/self/status"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, failed("read", path, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, "CapBnd:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+		}
+	}
+	return 0, nil
+}
+
+// createFacts adds what the plan has to know about the bundle's own paths.
+func createFacts(f *plan.Facts, spec *specs.Spec, dir, rootfs string) error {
+	userNS := userNamespace(spec)
+	f.Root = plan.SourceFact{Unreachable: userNS != nil}
+	f.Sources = make(map[string]plan.SourceFact)
+	for _, m := range spec.Mounts {
+		if !isBind(&m) {
+			continue
+		}
+		path := m.Source
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		_, err := os.Stat(path)
+		f.Sources[path] = plan.SourceFact{
+			Missing: errors.Is(err, os.ErrNotExist),
+			// Root of another user namespace is nobody in particular to the host's directories.
+			// Root of this one is the user who runs us, and opens what we could.
+			Unreachable: userNS != nil && !f.Rootless,
+		}
+	}
+	f.Root.Unreachable = f.Root.Unreachable && !f.Rootless
+	f.OwnCgroups = nil
+	if userNS != nil && userNS.Path != "" {
+		return joinedMaps(f, userNS.Path)
+	}
+	f.SetgroupsDenied = f.Rootless && mapsOnly(spec.Linux.GIDMappings, os.Getegid())
+	return nil
+}
+
+// userNamespace finds the user namespace that a configuration asks for, nil where it has none.
+func userNamespace(spec *specs.Spec) *specs.LinuxNamespace {
+	for i := range spec.Linux.Namespaces {
+		if spec.Linux.Namespaces[i].Type == specs.UserNamespace {
+			return &spec.Linux.Namespaces[i]
+		}
+	}
+	return nil
+}
+
+func isBind(m *specs.Mount) bool {
+	if m.Type == "bind" {
+		return true
+	}
+	for _, o := range m.Options {
+		if o == "bind" || o == "rbind" {
+			return true
+		}
+	}
+	return false
+}
+
+// joinedMaps reads the id maps of a user namespace that is joined by path.
+func joinedMaps(f *plan.Facts, path string) error {
+	uid, gid, deny, err := userNSMaps(path)
+	if err != nil {
+		return err
+	}
+	f.UIDMappings, f.GIDMappings, f.SetgroupsDenied = uid, gid, deny
+	return nil
+}
+
+// execFacts adds what the plan has to know about a container that runs: its maps are those of its
+// init.
+func execFacts(f *plan.Facts, spec *specs.Spec, init int) error {
+	if userNamespace(spec) == nil {
+		return nil
+	}
+	return joinedMaps(f, procFile(init, "ns/user"))
+}
+
+// privileged says whether this runtime has the host's CAP_SYS_ADMIN.
+func privileged() bool { return os.Geteuid() == 0 && !inUserNamespace() }

@@ -1,0 +1,156 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"runack/cgroupjoin"
+	"runack/handshake"
+	"runack/nsexec"
+	"runack/plan"
+)
+
+// A launch is a process on its way from the stage's first line to its program: what create and exec
+// have in common.
+type launch struct {
+	child     *nsexec.Child
+	entry     *nsexec.Entry // open from spawn to join
+	cg        *cgroupjoin.Cgroup
+	oomBefore uint64
+	proc      *Process // made by process
+}
+
+func startLaunch(o nsexec.Options) (*launch, error) {
+	child, err := nsexec.Start(o)
+	if err != nil {
+		return nil, err
+	}
+	return &launch{child: child}, nil
+}
+
+// kill ends the process and reaps it, and closes all that belongs to it.
+func (l *launch) kill() error {
+	if l.entry != nil {
+		l.entry.Close()
+	}
+	err := joinTeardown(l.child.Kill(), l.child.Close())
+	if l.child.PidFD != nil {
+		err = joinTeardown(err, ignoreClosed(l.child.PidFD.Close()))
+	}
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// process is the handle for what comes after the launch. It takes the pidfd over.
+func (l *launch) process() *Process {
+	if l.proc == nil {
+		l.proc = &Process{Pid: l.child.Pid, PidFD: l.child.PidFD}
+	}
+	return l.proc
+}
+
+// spawn opens what the namespaces want opened, and lets stage-0 clone stage-1, in the target cgroup
+// where it can be born there.
+func (l *launch) spawn(mix nsexec.Mix, target *cgroupjoin.Target) error {
+	table, err := mix.Table()
+	if err != nil {
+		return err
+	}
+	l.entry, err = table.Open()
+	if err != nil {
+		return err
+	}
+	birth, err := target.BirthFD()
+	if err != nil {
+		return err
+	}
+	body, fds := l.entry.Spawn, l.entry.SpawnFDs
+	if birth != nil {
+		defer birth.Close()
+		index := len(fds)
+		body.Cgroup, fds = &index, append(fds, int(birth.Fd()))
+	}
+	return l.explain(l.child.Spawn(body, fds))
+}
+
+// An enterer brings a child into its cgroup: a Cgroup (the first process) or a Target.
+type enterer interface {
+	Enter(pid int, born bool) ([]*os.File, error)
+}
+
+// join brings stage-1 into its cgroup and lets it go on. What can only be done by the process
+// itself goes along as descriptors.
+func (l *launch) join(e enterer) error {
+	files, err := e.Enter(l.child.Pid, l.child.Born)
+	if err != nil {
+		return err
+	}
+	defer closeFiles(files)
+	body, fds := l.entry.Join, l.entry.JoinFDs
+	for _, f := range files {
+		body.Tasks = append(body.Tasks, len(fds))
+		fds = append(fds, int(f.Fd()))
+	}
+	err = l.child.Join(body, fds)
+	l.entry.Close()
+	return l.explain(err)
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// sendPlan opens what the plan wants opened and sends both. Limits come after the descriptors have
+// been sent, so that a small RLIMIT_NOFILE does not keep the stage from receiving them.
+func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
+	steps, err := p.WireSteps()
+	if err != nil {
+		return err
+	}
+	files, err := openSources(p.Sources, dir)
+	if err != nil {
+		return err
+	}
+	defer closeFiles(files)
+	if err := l.child.Plan(handshake.PlanBody{Steps: steps}, descriptors(files)); err != nil {
+		return l.explain(err)
+	}
+	return setRlimits(l.child.Pid, p.Rlimits)
+}
+
+func descriptors(files []*os.File) []int {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	return fds
+}
+
+// countOOM notes the cgroup's count of OOM kills, so that explain can tell a new one.
+func (l *launch) countOOM() {
+	if l.cg != nil {
+		l.oomBefore, _ = l.cg.OOMKills() // no count, no explanation
+	}
+}
+
+// explain adds what the cgroup knows about the death of a stage.
+func (l *launch) explain(err error) error {
+	var death *nsexec.Death
+	if l.cg == nil || !errors.As(err, &death) {
+		return err
+	}
+	n, cerr := l.cg.OOMKills()
+	if cerr != nil || n <= l.oomBefore {
+		return err
+	}
+	return fmt.Errorf("%w (the cgroup counted %d OOM kill(s): is the memory limit too low?)", err, n-l.oomBefore)
+}

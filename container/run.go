@@ -1,0 +1,70 @@
+package container
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// RunOptions say what to create, start and wait for.
+type RunOptions struct {
+	CreateOptions
+	Keep        bool // do not delete
+	NoSubreaper bool
+}
+
+// Run creates and starts a container. In the foreground (not IO.Detach) it waits for the end,
+// deletes the container unless Keep is set, and returns the program's exit code.
+func (s *Store) Run(o RunOptions) (int, error) {
+	cr, err := s.compile(o.CreateOptions)
+	if err != nil {
+		return 0, err
+	}
+	if o.IO.Detach {
+		c, err := cr.createAndStart()
+		if err != nil {
+			return 0, err
+		}
+		c.Close()
+		return 0, nil
+	}
+	fg, err := newForeground(&cr.opts.IO, cr.bundle.Spec.Process.Terminal, !o.NoSubreaper)
+	if err != nil {
+		return 0, err
+	}
+	defer fg.close()
+	c, err := cr.createAndStart()
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	code, err := fg.wait(c.init)
+	if !o.Keep {
+		err = joinTeardown(err, ignoreNotExist(s.Delete(o.ID, DeleteOptions{Force: true})))
+	}
+	return code, err
+}
+
+// createAndStart leaves nothing behind if either fails.
+func (cr *creation) createAndStart() (*Container, error) {
+	c, err := cr.create()
+	if err != nil {
+		return nil, err
+	}
+	err = c.Start(StartOptions{Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript})
+	if err == nil {
+		return c, nil
+	}
+	_ = c.init.Signal(unix.SIGKILL)
+	_, werr := c.init.Wait()
+	c.Close()
+	gone := cr.store.Delete(cr.opts.ID, DeleteOptions{Force: true})
+	return nil, joinTeardown(err, werr, ignoreNotExist(gone))
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"runack/handshake"
+	"runack/nsexec"
+)
+
+// StartOptions say how to start.
+type StartOptions struct {
+	Timeout    time.Duration // for the answer to start; 0 for DefaultTimeout
+	Transcript *handshake.Transcript
+}
+
+// Start lets a created container's program run, and returns once the kernel runs it, or with what
+// execve(2) answered. Poststart hooks run before it returns.
+func (c *Container) Start(o StartOptions) error {
+	pidfd, err := c.beginStart()
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	if err := c.carryOutStart(pidfd, o); err != nil {
+		return c.wrap(err)
+	}
+	c.recordStarted()
+	if err := c.runPoststart(); err != nil {
+		return joinTeardown(c.wrap(err), c.killAndWait(pidfd))
+	}
+	return nil
+}
+
+// beginStart claims the start: of several callers, one. It returns init's pidfd.
+func (c *Container) beginStart() (*os.File, error) {
+	var pidfd *os.File
+	err := c.locked(func() error {
+		m, err := c.look()
+		if err != nil {
+			return err
+		}
+		if err := c.mayStart(m.status); err != nil {
+			m.close()
+			return err
+		}
+		self, err := identOf(os.Getpid())
+		if err == nil {
+			c.rec.Phase, c.rec.Actor = phaseStarting, &self
+			err = c.dir.writeRecord(c.rec)
+		}
+		if err != nil {
+			m.close()
+			return c.wrap(err)
+		}
+		pidfd = m.init
+		return nil
+	})
+	return pidfd, err
+}
+
+// mayStart refuses in runc's words. A start whose runtime died before it said anything to the
+// stage is taken over.
+func (c *Container) mayStart(s Status) error {
+	switch s {
+	case Created:
+	case Running:
+		return errAlreadyRunning
+	case Stopped:
+		return errHasStopped
+	default:
+		return errCannotStart(s)
+	}
+	if c.rec.Phase != phaseStarting {
+		return nil
+	}
+	live, err := c.actorAlive()
+	if err == nil && live {
+		err = errAlreadyRunning
+	}
+	return err
+}
+
+// carryOutStart speaks with the stage. Nothing is locked.
+func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
+	starter, err := nsexec.Dial(c.dir.file, pidfd, nsexec.Options{
+		Timeout: timeoutOr(o.Timeout), Transcript: o.Transcript, Protocol: handshake.StartProtocol,
+	})
+	if err != nil {
+		return joinTeardown(err, c.unstart())
+	}
+	defer starter.Close()
+	state, err := c.rec.stateJSON(specs.StateCreated)
+	if err != nil {
+		return joinTeardown(err, c.unstart())
+	}
+	if err = starter.Start(state); err == nil {
+		err = awaitExecuting(starter.Next)
+	}
+	if err == nil {
+		err = starter.Finish()
+	}
+	if err == nil {
+		return nil
+	}
+	err = c.explainDeath(err)
+	// The program will never run: what is left of the stage has to go, and its cgroup's other
+	// processes with it (a startContainer hook's children).
+	return joinTeardown(err, c.killAndWait(pidfd))
+}
+
+// awaitExecuting reads until the stage says that execve comes next.
+func awaitExecuting(next func() (*handshake.Frame, error)) error {
+	for {
+		f, err := next()
+		if err != nil {
+			return err
+		}
+		f.CloseFDs()
+		switch f.Type {
+		case handshake.Executing:
+			return nil
+		default:
+			return fmt.Errorf("runtime: message %s: nobody expects it here", f.Type)
+		}
+	}
+}
+
+// unstart gives the claim of a start back: nothing was said to the stage.
+func (c *Container) unstart() error {
+	return c.locked(func() error {
+		c.rec.Phase, c.rec.Actor = phaseCreated, nil
+		return c.dir.writeRecord(c.rec)
+	})
+}
+
+// recordStarted writes down that the program runs. If that cannot be done (a full disk), taking
+// the start socket away says the same: see statusWith.
+func (c *Container) recordStarted() {
+	err := c.locked(func() error {
+		c.rec.Phase, c.rec.Actor = phaseStarted, nil
+		err := c.dir.writeRecord(c.rec)
+		uerr := unix.Unlinkat(c.dir.fd(), startSocket, 0)
+		if uerr != nil && !errors.Is(uerr, unix.ENOENT) {
+			err = joinTeardown(err, failed("remove", c.dir.path+"/"+startSocket, uerr))
+		}
+		return err
+	})
+	// Deleted already: a short program and a quick caller.
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		logrus.Warn(c.wrap(err))
+	}
+}
+
+// explainDeath adds what the cgroup knows about the death of a stage: a memory limit that is too
+// small kills it at any step.
+func (c *Container) explainDeath(err error) error {
+	cg, cerr := c.cgroup()
+	if cerr != nil || cg == nil {
+		return err
+	}
+	return (&launch{cg: cg}).explain(err)
+}
