@@ -177,7 +177,7 @@ func (c *Conn) receive(w wait) (*Frame, error) {
 	}
 	next, fault := c.checkReceive(&e)
 	if fault != nil {
-		return nil, c.protocolError(Side(e.from), Type(e.typ), fault, nil)
+		return nil, c.envelopeError(&e, fault)
 	}
 	f := &Frame{Type: Type(e.typ), From: Side(e.from), Seq: e.seq, Body: e.body, FDs: c.arrived, reader: c.local}
 	c.arrived = nil
@@ -188,6 +188,18 @@ func (c *Conn) receive(w wait) (*Frame, error) {
 	c.state = next
 	c.transcript.note(c.protocol, f.From, f.Type, f.Seq, len(p), len(f.FDs))
 	return f, nil
+}
+
+// envelopeError names type and writer of a refused frame only by words that this end knows.
+func (c *Conn) envelopeError(e *envelope, f *fault) *ProtocolError {
+	from, t := Side(e.from), Type(e.typ)
+	if sideIndex(from) < 0 || sameEnd(from, c.local) {
+		from = speaker(c.protocol, c.state)
+	}
+	if messageIndex(t) < 0 {
+		t = ""
+	}
+	return c.protocolError(from, t, f, nil)
 }
 
 // readPayload reads header and payload.

@@ -112,23 +112,23 @@ type ProtocolError struct {
 	Err      error // io.ErrUnexpectedEOF, ErrDied, ErrDeadline, an errno or a decoder's error, where one stands behind it
 }
 
-// Error is one line: "runtime: read frame from stage-1: message out of turn: expected joined, got
-// created".
+// Error is one line: "runtime: read frame created from stage-1: message out of turn: expected joined
+// or error from stage-1, got created from stage-1".
 func (e *ProtocolError) Error() string {
 	var b strings.Builder
 	b.WriteString(string(e.Side))
+	verb := ": read frame"
 	if e.Side == e.From {
-		b.WriteString(": write frame")
-	} else {
-		b.WriteString(": read frame")
-		if e.From != "" {
-			b.WriteString(" from ")
-			b.WriteString(string(e.From))
-		}
+		verb = ": write frame"
 	}
+	b.WriteString(verb)
 	if e.Type != "" {
 		b.WriteString(" ")
 		b.WriteString(string(e.Type))
+	}
+	if e.From != "" && e.From != e.Side {
+		b.WriteString(" from ")
+		b.WriteString(string(e.From))
 	}
 	b.WriteString(": ")
 	b.WriteString(e.Kind.String())
