@@ -29,6 +29,7 @@ type Child struct {
 	Born  bool     // born in the cgroup that spawn named
 
 	talk
+	entry       *Entry // from Enter to JoinCgroup
 	stage0      int
 	stage0PidFD *os.File
 }
