@@ -8,38 +8,49 @@ import (
 )
 
 // Features answers `features`. Every list is one that validation or the plan works with, so that
-// what is listed is accepted and what is accepted is listed. Versions of this program are for the
-// caller to add to Annotations, which is never nil.
-func Features() *features.Features {
+// what is listed is accepted and what is accepted is listed; what is not carried out yet is said not
+// to be there. Versions of this program are for the caller to add to Annotations, which is never
+// nil.
+func Features() *features.Features { return supported.features() }
+
+func (s support) features() *features.Features {
 	yes := true
 	return &features.Features{
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
 		Hooks:         slices.Clone(hookPoints),
-		MountOptions:  mountOptionNames(),
+		MountOptions:  slices.Clone(mountOptionNames()),
 		Linux: &features.Linux{
-			Namespaces:   words(namespaceTypes),
-			Capabilities: slices.Clone(capabilityNames),
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-			Seccomp: &features.Seccomp{
-				Enabled:        &yes,
-				Actions:        words(seccompActions),
-				Operators:      words(seccompOperators),
-				Archs:          words(seccompArchs),
-				KnownFlags:     words(seccompFlags),
-				SupportedFlags: words(seccompFlags),
-			},
+			Namespaces:      words(namespaceTypes),
+			Capabilities:    slices.Clone(capabilityNames()),
+			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
+			Seccomp:         s.seccompFeatures(),
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
-			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
+			IntelRdt:        &features.IntelRdt{Enabled: &s.intelRdt, Schemata: &s.intelRdt, Monitoring: &s.intelRdt},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: words(memoryPolicyModes), Flags: words(memoryPolicyFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
-			NetDevices:      &features.NetDevices{Enabled: &yes},
+			NetDevices:      &features.NetDevices{Enabled: &s.netDevices},
 		},
 		Annotations: map[string]string{},
 		PotentiallyUnsafeConfigAnnotations: []string{
 			"org.systemd.property.", // ends with a dot: a prefix
 		},
+	}
+}
+
+func (s support) seccompFeatures() *features.Seccomp {
+	if !s.seccomp {
+		return &features.Seccomp{Enabled: &s.seccomp}
+	}
+	return &features.Seccomp{
+		Enabled:    &s.seccomp,
+		Actions:    words(seccompActions),
+		Operators:  words(seccompOperators),
+		Archs:      words(seccompArchs),
+		KnownFlags: words(seccompFlags),
+		// Which of them the kernel and the compiler have is for the caller to find out.
+		SupportedFlags: words(seccompFlags),
 	}
 }
 

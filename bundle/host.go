@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +18,8 @@ type Host struct {
 	// SameNetNS tells whether path is the runtime's own network namespace. It is asked only about
 	// a namespace to join, and only where a sysctl of net depends on the answer.
 	SameNetNS func(path string) (bool, error)
+	// UserNSMaps reads the mappings of a user namespace. It is asked only about one to join.
+	UserNSMaps func(path string) (uids, gids []specs.LinuxIDMapping, err error)
 }
 
 // ValidateOn checks what Validate has accepted against the machine. The error is a *FieldError of
@@ -23,7 +27,7 @@ type Host struct {
 func ValidateOn(spec *specs.Spec, h Host) error {
 	c := newChecker(spec)
 	for _, check := range []func(Host) error{
-		c.rootless, c.selinux, c.cgroupVersion, c.rdt, c.netSysctl,
+		c.rootless, c.selinux, c.cgroupVersion, c.rdt, c.netSysctl, c.joinedUserNS,
 	} {
 		if err := check(h); err != nil {
 			return inFile(ConfigFile, err)
@@ -130,7 +134,7 @@ func (c *checker) netSysctl(h Host) error {
 		}
 		same, err := h.SameNetNS(path)
 		if err != nil {
-			return &FieldError{Path: "linux.namespaces", Reason: path + ": " + errnoText(err), Err: err}
+			return c.unreadable(specs.NetworkNamespace, err)
 		}
 		if same {
 			return refuse(at, "not allowed in host network namespace (%s)", path)
@@ -138,4 +142,51 @@ func (c *checker) netSysctl(h Host) error {
 		return nil
 	}
 	return nil
+}
+
+// unreadable is a failure to look at a namespace to join.
+func (c *checker) unreadable(t specs.LinuxNamespaceType, err error) error {
+	i := slices.IndexFunc(c.linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == t })
+	return &FieldError{
+		Path:   place{"linux.namespaces", i}.field("path"),
+		Reason: c.joined[t] + ": " + errnoText(err),
+		Err:    err,
+	}
+}
+
+// joinedUserNS checks a configuration against the mappings of the user namespace to join: they must
+// be those that the configuration gives, if it gives any (containerd and CRI-O do), and have a place
+// for root and for the process.
+func (c *checker) joinedUserNS(h Host) error {
+	path := c.joined[specs.UserNamespace]
+	if path == "" || h.UserNSMaps == nil {
+		return nil
+	}
+	uids, gids, err := h.UserNSMaps(path)
+	if err != nil {
+		return c.unreadable(specs.UserNamespace, err)
+	}
+	if len(c.linux.UIDMappings)+len(c.linux.GIDMappings) > 0 {
+		if !sameMappings(c.linux.UIDMappings, uids) {
+			return refuse("linux.uidMappings", "are not those of the user namespace to join, %s", path)
+		}
+		if !sameMappings(c.linux.GIDMappings, gids) {
+			return refuse("linux.gidMappings", "are not those of the user namespace to join, %s", path)
+		}
+	}
+	in := "the user namespace to join, " + path
+	if !mapped(uids, 0) || !mapped(gids, 0) {
+		return refuse("linux.namespaces", "%s, does not map user and group 0", in)
+	}
+	return c.processMapped(uids, gids, in, in)
+}
+
+// sameMappings compares two maps of ids; their order means nothing.
+func sameMappings(a, b []specs.LinuxIDMapping) bool {
+	sorted := func(maps []specs.LinuxIDMapping) []specs.LinuxIDMapping {
+		return slices.SortedFunc(slices.Values(maps), func(x, y specs.LinuxIDMapping) int {
+			return cmp.Compare(x.ContainerID, y.ContainerID)
+		})
+	}
+	return slices.Equal(sorted(a), sorted(b))
 }

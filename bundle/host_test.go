@@ -62,7 +62,7 @@ var hostRows = []hostRow{
 	{row: row{name: "sysctl of a net that is not there", edit: sysctl("net.core.somaxconn", "1", func(s *specs.Spec) {
 		dropNS(s, specs.NetworkNamespace)
 		addNS(s, specs.NetworkNamespace, "/no/such/ns")
-	}), path: "linux.namespaces"}, host: Host{SameNetNS: func(string) (bool, error) { return false, unix.ENOENT }}},
+	}), path: "linux.namespaces[4].path"}, host: Host{SameNetNS: func(string) (bool, error) { return false, unix.ENOENT }}},
 	{row: row{name: "sysctl of ipc in the host's net", edit: sysctl("kernel.shmmax", "1", func(s *specs.Spec) {
 		dropNS(s, specs.NetworkNamespace)
 		addNS(s, specs.NetworkNamespace, "/proc/self/ns/net")
@@ -81,6 +81,7 @@ func TestValidateOn(t *testing.T) {
 			addNS(s, specs.NetworkNamespace, "/run/netns/a")
 		})}, host: Host{SameNetNS: func(string) (bool, error) { return false, nil }}},
 	}, hostRows...)
+	rows = append(rows, joinedRows...)
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			s := r.spec()
@@ -107,7 +108,56 @@ func TestValidateOnKeepsTheErrno(t *testing.T) {
 	err := ValidateOn(s, Host{SameNetNS: func(path string) (bool, error) {
 		return false, &os.PathError{Op: "stat", Path: path, Err: unix.EACCES}
 	}})
-	if !errors.Is(err, unix.EACCES) || err.Error() != "config.json: linux.namespaces: /x: EACCES (13)" {
+	if !errors.Is(err, unix.EACCES) || err.Error() != "config.json: linux.namespaces[4].path: /x: EACCES (13)" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// joinedRows have a user namespace to join, with the mappings of addUserNS(10).
+var joinedRows = []hostRow{
+	{row: row{name: "joined user namespace", edit: func(s *specs.Spec) { addNS(s, specs.UserNamespace, otherUserNS) }}, host: joinable(10)},
+	{row: row{name: "joined user namespace with its mappings", edit: func(s *specs.Spec) { joinUserNS(s, 10) }}, host: joinable(10)},
+	{row: row{name: "joined user namespace with other users", edit: func(s *specs.Spec) {
+		joinUserNS(s, 10)
+		s.Linux.UIDMappings[0].Size = 9
+	}, path: "linux.uidMappings"}, host: joinable(10)},
+	{row: row{name: "joined user namespace with other groups", edit: func(s *specs.Spec) {
+		joinUserNS(s, 10)
+		s.Linux.GIDMappings = nil
+	}, path: "linux.gidMappings"}, host: joinable(10)},
+	{row: row{name: "joined user namespace without root", edit: func(s *specs.Spec) { addNS(s, specs.UserNamespace, otherUserNS) }, path: "linux.namespaces"}, host: joinable(0)},
+	{row: row{name: "joined user namespace without the user", edit: func(s *specs.Spec) {
+		addNS(s, specs.UserNamespace, otherUserNS)
+		s.Process.User.UID = 10
+	}, path: "process.user.uid", reason: otherUserNS}, host: joinable(10)},
+	{row: row{name: "joined user namespace that is not there", edit: func(s *specs.Spec) { addNS(s, specs.UserNamespace, otherUserNS) }, path: "linux.namespaces[5].path", reason: "ENOENT (2)"}, host: Host{
+		UserNSMaps: func(string) ([]specs.LinuxIDMapping, []specs.LinuxIDMapping, error) { return nil, nil, unix.ENOENT },
+	}},
+}
+
+// joinable is a host whose user namespaces have size ids.
+func joinable(size uint32) Host {
+	s := baseSpec()
+	addUserNS(s, size)
+	return Host{UserNSMaps: func(string) ([]specs.LinuxIDMapping, []specs.LinuxIDMapping, error) {
+		return s.Linux.UIDMappings, s.Linux.GIDMappings, nil
+	}}
+}
+
+// joinUserNS joins a user namespace and says its mappings too, as containerd does.
+func joinUserNS(s *specs.Spec, size uint32) {
+	addUserNS(s, size)
+	dropNS(s, specs.UserNamespace)
+	addNS(s, specs.UserNamespace, otherUserNS)
+}
+
+func TestSameMappings(t *testing.T) {
+	a := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 5, Size: 1}, {ContainerID: 1, HostID: 9, Size: 1}}
+	b := []specs.LinuxIDMapping{a[1], a[0]}
+	if !sameMappings(a, b) || sameMappings(a, a[:1]) || sameMappings(a, nil) || !sameMappings(nil, []specs.LinuxIDMapping{}) {
+		t.Error("two maps are the same when they hold the same lines")
+	}
+	if b[0] != a[1] {
+		t.Error("the maps were sorted in place")
 	}
 }

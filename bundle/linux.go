@@ -120,8 +120,5 @@ func (c *checker) personality() error {
 	if !slices.Contains(personalityDomains, p.Domain) {
 		return refuse("linux.personality.domain", "unknown domain %q", p.Domain)
 	}
-	if len(p.Flags) > 0 {
-		c.warn("linux.personality.flags", "ignored: the specification defines none")
-	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,6 +41,9 @@ func Load(dir string) (*Bundle, error) {
 	warnings, err := Check(spec)
 	if err != nil {
 		return nil, err
+	}
+	if err := supported.check(spec); err != nil {
+		return nil, inFile(ConfigFile, err)
 	}
 	rootfs, err := findRootfs(dir, spec.Root.Path)
 	if err != nil {
@@ -97,11 +101,11 @@ func physical(path string) (string, error) {
 	if err != nil {
 		return path, err
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	resolved, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return abs, err
 	}
-	return real, nil
+	return resolved, nil
 }
 
 // findRootfs gives the absolute path of the root file system, and refuses, as runc does, one that
@@ -116,12 +120,12 @@ func findRootfs(dir, path string) (string, error) {
 	if err := unix.Lstat(rootfs, &st); err != nil {
 		return "", fileError("", "root.path", "lstat", rootfs, err)
 	}
-	real, err := physical(rootfs)
+	resolved, err := physical(rootfs)
 	if err != nil {
 		return "", fileError("", "root.path", "lookup", rootfs, err)
 	}
-	if real != rootfs {
-		return "", refuse("root.path", "%s: reached through a symbolic link (to %s)", rootfs, real)
+	if resolved != rootfs {
+		return "", refuse("root.path", "%s: reached through a symbolic link (to %s)", rootfs, resolved)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return "", refuse("root.path", "%s: expected a directory, found %s", rootfs, fileKind(st.Mode))
@@ -164,7 +168,7 @@ func readBounded(f *os.File, name, path string, size int64) ([]byte, error) {
 		if len(data) > MaxFileSize {
 			return nil, tooLarge(name, path)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

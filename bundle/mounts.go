@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"runack/plan"
 )
 
 // lxcfsFiles are the files of procfs that may be mounted over, as in runc: what lxcfs emulates, and
@@ -38,8 +40,8 @@ func (c *checker) mounts() error {
 
 // mountOptions is what the options of a mount ask for, as far as its validity depends on it.
 type mountOptions struct {
-	bind, remount, idmap, copyUp bool
-	data                         string // the first option that the file system gets
+	bind, remount, idmap bool
+	data                 string // the first option that the file system gets
 }
 
 func readMountOptions(options []string) mountOptions {
@@ -52,8 +54,6 @@ func readMountOptions(options []string) mountOptions {
 			o.remount = true
 		case name == "idmap", name == "ridmap":
 			o.idmap = true
-		case name == "tmpcopyup":
-			o.copyUp = true
 		case !knownMountOption(name) && o.data == "":
 			o.data = name
 		}
@@ -68,9 +68,6 @@ func (c *checker) mount(at place, m *specs.Mount) error {
 	if m.Destination == "" {
 		return refuse(at.field("destination"), "missing")
 	}
-	if m.Destination[0] != '/' {
-		c.warn(at.field("destination"), "%q: relative paths are deprecated; taken as relative to /", m.Destination)
-	}
 	o := readMountOptions(m.Options)
 	if m.Type == "bind" && !o.remount {
 		o.bind = true // as with mount(8), though the kernel knows no such type
@@ -84,9 +81,6 @@ func (c *checker) mount(at place, m *specs.Mount) error {
 	if o.bind && o.data != "" {
 		// The kernel would ignore it in silence: a bind mount has no file system of its own.
 		return refuse(at.field("options"), "%q: a bind mount takes no options of the file system", o.data)
-	}
-	if o.copyUp && m.Type != "tmpfs" {
-		c.warn(at.field("options"), "tmpcopyup is ignored: the mount is not a tmpfs")
 	}
 	return c.mountMappings(at, m, o)
 }
@@ -169,10 +163,26 @@ func (c *checker) mountMappings(at place, m *specs.Mount, o mountOptions) error 
 	return mappings(at.field("gidMappings"), m.GIDMappings)
 }
 
+// ownRoot refuses what would change the host's own mounts where there is no mount namespace.
+func (c *checker) ownRoot() error {
+	if p := c.linux.RootfsPropagation; p != "" {
+		if _, ok := plan.PropagationFlags(p); !ok {
+			return refuse("linux.rootfsPropagation", "unknown propagation %q", p)
+		}
+		if !c.has(specs.MountNamespace) {
+			return refuse("linux.rootfsPropagation", "given without a mount namespace in linux.namespaces")
+		}
+	}
+	if c.spec.Root.Readonly && !c.has(specs.MountNamespace) {
+		return refuse("root.readonly", "given without a mount namespace in linux.namespaces")
+	}
+	return nil
+}
+
 // paths checks what linux says about places in the container and about the root's propagation.
 func (c *checker) paths() error {
-	if p := c.linux.RootfsPropagation; p != "" && !slices.Contains(propagationOptions(), p) {
-		return refuse("linux.rootfsPropagation", "unknown propagation %q", p)
+	if err := c.ownRoot(); err != nil {
+		return err
 	}
 	for _, list := range []struct {
 		path  string

@@ -145,40 +145,43 @@ func (c *checker) rlimits(p *specs.Process, at func(string) string) error {
 	return nil
 }
 
-// capabilities warns, and never refuses: the specification wants a container to start with fewer
-// capabilities than it asked for.
+// capabilities refuses sets that the kernel takes for an attempt to gain more (capset(2)). A
+// capability that is unknown, or that the runtime may not hand on, is no error: the specification
+// wants the container to start with fewer than it asked for, and the plan, which knows the kernel's,
+// warns.
 func (c *checker) capabilities(p *specs.Process, at func(string) string) error {
 	if p.Capabilities == nil {
 		return nil
 	}
-	sets := []struct {
-		name string
-		caps []string
-	}{
-		{"bounding", p.Capabilities.Bounding},
-		{"effective", p.Capabilities.Effective},
-		{"inheritable", p.Capabilities.Inheritable},
-		{"permitted", p.Capabilities.Permitted},
-		{"ambient", p.Capabilities.Ambient},
+	permitted, bounding := capabilitySet(p.Capabilities.Permitted), capabilitySet(p.Capabilities.Bounding)
+	if name := missingFrom(permitted, p.Capabilities.Effective); name != "" {
+		return refuse(at("capabilities.effective"), "%s is not in permitted", name)
 	}
-	var bits [5]uint64
-	for i, set := range sets {
-		for j, name := range set.caps {
-			n, ok := capabilityNumber(name)
-			if !ok {
-				c.warn(item(at("capabilities."+set.name), j), "unknown capability %q is ignored", name)
-				continue
-			}
-			bits[i] |= 1 << n
-		}
-	}
-	if bits[1]&^bits[3] != 0 {
-		c.warn(at("capabilities.effective"), "holds what permitted lacks: the kernel does not grant it")
-	}
-	if bits[4]&^(bits[2]&bits[3]) != 0 {
-		c.warn(at("capabilities.ambient"), "holds what permitted or inheritable lacks: the kernel does not grant it")
+	if name := missingFrom(bounding, p.Capabilities.Inheritable); name != "" {
+		return refuse(at("capabilities.inheritable"), "%s is not in bounding", name)
 	}
 	return nil
+}
+
+// capabilitySet has a bit for each known capability.
+func capabilitySet(names []string) uint64 {
+	var set uint64
+	for _, name := range names {
+		if n, ok := capabilityNumber(name); ok {
+			set |= 1 << n
+		}
+	}
+	return set
+}
+
+// missingFrom gives the first known capability of names that set lacks.
+func missingFrom(set uint64, names []string) string {
+	for _, name := range names {
+		if n, ok := capabilityNumber(name); ok && set&(1<<n) == 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *checker) labels(p *specs.Process, at func(string) string) error {
@@ -223,16 +226,25 @@ func (c *checker) processIDs() error {
 	if !c.makes(specs.UserNamespace) {
 		return nil
 	}
-	u := c.spec.Process.User
-	if !mapped(c.linux.UIDMappings, u.UID) {
-		return refuse("process.user.uid", "%d is not in linux.uidMappings", u.UID)
+	return c.processMapped(c.linux.UIDMappings, c.linux.GIDMappings, "linux.uidMappings", "linux.gidMappings")
+}
+
+// processMapped refuses ids of the process that have no place in the maps; where says, for the
+// message, what the maps are.
+func (c *checker) processMapped(uids, gids []specs.LinuxIDMapping, whereUIDs, whereGIDs string) error {
+	if c.spec.Process == nil {
+		return nil
 	}
-	if !mapped(c.linux.GIDMappings, u.GID) {
-		return refuse("process.user.gid", "%d is not in linux.gidMappings", u.GID)
+	u := c.spec.Process.User
+	if !mapped(uids, u.UID) {
+		return refuse("process.user.uid", "%d is not in %s", u.UID, whereUIDs)
+	}
+	if !mapped(gids, u.GID) {
+		return refuse("process.user.gid", "%d is not in %s", u.GID, whereGIDs)
 	}
 	for i, gid := range u.AdditionalGids {
-		if !mapped(c.linux.GIDMappings, gid) {
-			return refuse(item("process.user.additionalGids", i), "%d is not in linux.gidMappings", gid)
+		if !mapped(gids, gid) {
+			return refuse(item("process.user.additionalGids", i), "%d is not in %s", gid, whereGIDs)
 		}
 	}
 	return nil

@@ -172,6 +172,10 @@ var linuxRows = []row{
 	{name: "propagation", edit: func(s *specs.Spec) { s.Linux.RootfsPropagation = "slave" }},
 	{name: "recursive propagation", edit: func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }},
 	{name: "propagation unknown", edit: func(s *specs.Spec) { s.Linux.RootfsPropagation = "ro" }, path: "linux.rootfsPropagation"},
+	{name: "propagation without namespace", edit: func(s *specs.Spec) {
+		dropNS(s, specs.MountNamespace)
+		s.Linux.RootfsPropagation = "slave"
+	}, path: "linux.rootfsPropagation", differs: hostMounts},
 	{name: "masked and read-only paths", edit: func(s *specs.Spec) {
 		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = []string{"/proc/kcore"}, []string{"/proc/sys"}
 	}},
@@ -227,7 +231,7 @@ var linuxRows = []row{
 	{name: "personality without domain", edit: func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{} }, path: "linux.personality.domain"},
 	{name: "personality with flags", edit: func(s *specs.Spec) {
 		s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux, Flags: []specs.LinuxPersonalityFlag{"x"}}
-	}, warn: "linux.personality.flags"},
+	}},
 }
 
 func netDevices(m map[string]specs.LinuxNetDevice) func(*specs.Spec) {

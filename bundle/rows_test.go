@@ -28,6 +28,7 @@ const (
 	runcStart  = "runc refuses it too, when the stage it starts meets it"
 	kernelWill = "runc starts and then gets an errno from the kernel: refused here, with the field's name"
 	specMust   = "the specification demands an error"
+	hostMounts = "runc would change the host's own mounts"
 	specAbs    = "the specification demands an absolute path; runc takes it as relative to its working directory"
 )
 

@@ -2,8 +2,11 @@ package bundle
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"runack/plan"
 )
 
 // The tables are slices, not maps: they are short, and a map of strings costs start-up time in
@@ -23,53 +26,11 @@ var namespaceTypes = []specs.LinuxNamespaceType{
 // hookPoints are in the order in which a container's life meets them.
 var hookPoints = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
 
-// capabilityNames has each capability at its number (linux/capability.h).
-var capabilityNames = []string{
-	"CAP_CHOWN",
-	"CAP_DAC_OVERRIDE",
-	"CAP_DAC_READ_SEARCH",
-	"CAP_FOWNER",
-	"CAP_FSETID",
-	"CAP_KILL",
-	"CAP_SETGID",
-	"CAP_SETUID",
-	"CAP_SETPCAP",
-	"CAP_LINUX_IMMUTABLE",
-	"CAP_NET_BIND_SERVICE",
-	"CAP_NET_BROADCAST",
-	"CAP_NET_ADMIN",
-	"CAP_NET_RAW",
-	"CAP_IPC_LOCK",
-	"CAP_IPC_OWNER",
-	"CAP_SYS_MODULE",
-	"CAP_SYS_RAWIO",
-	"CAP_SYS_CHROOT",
-	"CAP_SYS_PTRACE",
-	"CAP_SYS_PACCT",
-	"CAP_SYS_ADMIN",
-	"CAP_SYS_BOOT",
-	"CAP_SYS_NICE",
-	"CAP_SYS_RESOURCE",
-	"CAP_SYS_TIME",
-	"CAP_SYS_TTY_CONFIG",
-	"CAP_MKNOD",
-	"CAP_LEASE",
-	"CAP_AUDIT_WRITE",
-	"CAP_AUDIT_CONTROL",
-	"CAP_SETFCAP",
-	"CAP_MAC_OVERRIDE",
-	"CAP_MAC_ADMIN",
-	"CAP_SYSLOG",
-	"CAP_WAKE_ALARM",
-	"CAP_BLOCK_SUSPEND",
-	"CAP_AUDIT_READ",
-	"CAP_PERFMON",
-	"CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE",
-}
+// capabilityNames has each capability at its number.
+var capabilityNames = sync.OnceValue(plan.Capabilities)
 
 func capabilityNumber(name string) (int, bool) {
-	i := slices.Index(capabilityNames, name)
+	i := slices.Index(capabilityNames(), name)
 	return i, i >= 0
 }
 
@@ -143,4 +104,12 @@ const seccompFlagTsync specs.LinuxSeccompFlag = "SECCOMP_FILTER_FLAG_TSYNC"
 
 var seccompFlags = []specs.LinuxSeccompFlag{
 	specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, seccompFlagTsync, specs.LinuxSeccompFlagWaitKillableRecv,
+}
+
+// mountOptionNames are the options that the plan acts on; all others are for the file system.
+var mountOptionNames = sync.OnceValue(plan.MountOptions)
+
+func knownMountOption(name string) bool {
+	_, known := slices.BinarySearch(mountOptionNames(), name)
+	return known
 }

@@ -15,7 +15,9 @@ func Validate(spec *specs.Spec) error {
 	return err
 }
 
-// Check is Validate with the warnings: what is accepted and yet not done, or deprecated.
+// Check is Validate with the warnings: what is accepted and yet not done. What the plan warns about,
+// knowing the host, is left to it: capabilities, relative destinations, flags of the personality,
+// tmpcopyup of what is no tmpfs.
 func Check(spec *specs.Spec) ([]Warning, error) {
 	if spec == nil {
 		return nil, inFile(ConfigFile, refuse("", "expected an object, got null"))

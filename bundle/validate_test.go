@@ -105,9 +105,9 @@ func TestValidateProcess(t *testing.T) {
 	if err := ValidateProcess(p); err == nil || err.Error() != `process.rlimits[0].type: unknown limit "x"` {
 		t.Errorf("got %v", err)
 	}
-	p = &specs.Process{Cwd: "/", Args: []string{"a"}, Capabilities: &specs.LinuxCapabilities{Bounding: []string{"x"}}}
+	p = &specs.Process{Cwd: "/", Args: []string{"a"}, User: specs.User{Umask: new(uint32(0o1000))}}
 	warnings, err := CheckProcess(p)
-	if err != nil || len(warnings) != 1 || warnings[0].String() != `process.capabilities.bounding[0]: unknown capability "x" is ignored` {
+	if err != nil || len(warnings) != 1 || warnings[0].String() != `process.user.umask: 01000: bits above 0777 are ignored` {
 		t.Errorf("got %v, %v", warnings, err)
 	}
 }
