@@ -1,7 +1,9 @@
 package hooks
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -49,12 +51,36 @@ func (e *Error) how() string {
 	case e.Err == nil:
 		return fmt.Sprintf("exit status %d", e.Code)
 	}
-	// An errno by name: its text would make clients believe that the container's program is
-	// meant ("no such file or directory").
-	if errno, ok := e.Err.(unix.Errno); ok {
-		return "execute: " + handshake.ErrnoName(errno)
-	}
 	return e.Err.Error()
+}
+
+// stepError is a system call that failed before the hook ran. It gives an errno by name: its text would
+// make clients believe that the container's program is meant ("no such file or directory").
+type stepError struct {
+	step  string
+	errno error
+}
+
+func (e *stepError) Error() string {
+	if errno, ok := e.errno.(unix.Errno); ok {
+		return e.step + ": " + handshake.ErrnoName(errno)
+	}
+	return e.step + ": " + e.errno.Error()
+}
+
+func (e *stepError) Unwrap() error { return e.errno }
+
+// launchError names what os.StartProcess was at. Other errors come from the stage's making and say
+// enough themselves.
+func launchError(err error) error {
+	var at *os.PathError
+	switch {
+	case !errors.As(err, &at):
+		return err
+	case at.Op == "chdir":
+		return &stepError{"enter " + at.Path, at.Err}
+	}
+	return &stepError{"start", at.Err}
 }
 
 // lineMax bounds what a hook's own words may add to an error line.

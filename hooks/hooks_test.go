@@ -270,6 +270,10 @@ func TestWorkingDirectory(t *testing.T) {
 	if err := RunWith(context.Background(), Prestart, []specs.Hook{sh(dir, `/bin/pwd -P > $1/cwd`)}, nil, Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
+	err := RunWith(context.Background(), Prestart, []specs.Hook{sh(dir, `exit 0`)}, nil, Options{Dir: "/nonexistent"})
+	if err == nil || err.Error() != "hook prestart[0] /bin/sh: enter /nonexistent: ENOENT (2)" || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("got %v", err)
+	}
 	real, err := filepath.EvalSymlinks(dir)
 	if got := read(t, dir+"/cwd"); err != nil || got != real+"\n" {
 		t.Fatalf("ran in %q", got)

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -10,6 +9,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 // run starts one hook and waits for its end. It fills in how it failed, and returns true if it did
@@ -17,13 +18,14 @@ import (
 func run(ctx context.Context, h *specs.Hook, state []byte, dir string, res *Error) bool {
 	var pipes stdio
 	defer pipes.close()
-	if res.Err = pipes.open(); res.Err != nil {
+	if err := pipes.open(); err != nil {
+		res.Err = &stepError{"pipe", err}
 		return false
 	}
-	p, err := launch(launchAttr{path: h.Path, args: argsOf(h), env: append([]string{}, h.Env...), dir: dir, files: pipes.theirs[:]})
+	p, err := nsexec.Clean(nsexec.CleanAttr{Path: h.Path, Args: argsOf(h), Env: h.Env, Dir: dir, Files: pipes.theirs[:]})
 	pipes.closeTheirs()
 	if err != nil {
-		res.Err = plainErrno(err)
+		res.Err = launchError(err)
 		return false
 	}
 	pipes.serve(state)
@@ -38,16 +40,6 @@ func argsOf(h *specs.Hook) []string {
 		return []string{h.Path}
 	}
 	return h.Args
-}
-
-// plainErrno takes the bare errno out of os's wrapping, which names the path once more and in
-// words that clients misread.
-func plainErrno(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 type ending struct {
@@ -102,7 +94,7 @@ func judge(e ending, res *Error) bool {
 		return false
 	}
 	if e.err != nil {
-		res.Err = plainErrno(e.err)
+		res.Err = fmt.Errorf("wait: %w", e.err)
 		return false
 	}
 	status := unix.WaitStatus(e.state.Sys().(waitStatus))
