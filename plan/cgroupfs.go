@@ -77,24 +77,31 @@ func (b *builder) hierarchies() []hierarchy {
 	return all
 }
 
-// directory is what the container sees of h without a cgroup namespace: its own cgroup.
-func (b *builder) directory(h hierarchy) string {
+// directory is what the container sees of h without a cgroup namespace: its own cgroup, else the
+// runtime's. The last resort is the whole hierarchy, and then own is false.
+func (b *builder) directory(h hierarchy) (dir string, own bool) {
 	for _, paths := range []map[string]string{b.f.CgroupPaths, b.f.OwnCgroups} {
 		for _, c := range h.controllers {
 			if p := paths[c]; p != "" {
-				return p
+				return p, true
 			}
 		}
 	}
-	return h.mountPoint
+	return h.mountPoint, false
 }
 
 func (b *builder) hierarchy(e *mountEntry, h hierarchy) {
 	target := path.Join(e.target, h.name)
 	if !b.own(specs.CgroupNamespace) {
+		dir, own := b.directory(h)
 		c := e.opts.change()
+		if !own {
+			// Cgroups of others are not the container's to write to, whatever was asked for.
+			c.set |= unix.MOUNT_ATTR_RDONLY
+			c.clear &^= unix.MOUNT_ATTR_RDONLY
+		}
 		b.add(Bind{
-			Target: target, Source: b.directory(h), Recursive: true,
+			Target: target, Source: dir, Recursive: true,
 			Set: c.set, Clear: c.clear, Propagation: e.opts.propagation,
 		})
 		return
