@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/cgroups"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -185,18 +186,13 @@ func (l *limitList) network(n *specs.LinuxNetwork) {
 }
 
 // explainLimit completes an error of the library's Set with what it leaves out: the value, where the
-// file could not be opened, and the controller, where there is none.
+// file could not be opened; the file and the errno, where the library checks by itself; and the
+// controller, where there is none.
 func (c *Cgroup) explainLimit(r *specs.LinuxResources, err error) error {
 	e := explain("set limit", err)
 	limits := limitsOf(r, c.saved.Layout)
 	if e.File == "" {
-		for _, l := range limits {
-			if l.controller != "" && c.dirOf(l.controller) == "" {
-				return &Error{Step: "set limit", File: l.file, Value: l.value, Err: unix.ENOENT,
-					Detail: "controller " + l.controller + " is not mounted (" + l.field + ")"}
-			}
-		}
-		return e
+		return c.explainRefusal(limits, err)
 	}
 	for _, l := range limits {
 		if l.file != filepath.Base(e.File) {
@@ -210,6 +206,55 @@ func (c *Cgroup) explainLimit(r *specs.LinuxResources, err error) error {
 		}
 	}
 	return e
+}
+
+// refusals are the library's own checks, by how their texts begin.
+var refusals = []struct {
+	text, field string
+	errno       unix.Errno
+}{
+	{"unable to set memory limit to", "memory.limit", unix.EBUSY},
+	{"rejecting memory limit", "memory.limit", unix.EBUSY},
+	{"rejecting memory+swap limit", "memory.swap", unix.EBUSY},
+	{"unable to set swap limit without", "memory.swap", unix.EINVAL},
+	{"memory+swap limit should be", "memory.swap", unix.EINVAL},
+	{"invalid memory", "memory.limit", unix.EINVAL},
+	{"invalid memory swappiness", "memory.swappiness", unix.EINVAL},
+	{"the maximum allowed cpu-shares", "cpu.shares", unix.ERANGE},
+	{"the minimum allowed cpu-shares", "cpu.shares", unix.ERANGE},
+	{"unified resource", "unified.", unix.EINVAL},
+}
+
+func (c *Cgroup) explainRefusal(limits []limit, err error) error {
+	text := err.Error()
+	if strings.HasPrefix(text, "cannot set ") {
+		return c.missingController(limits, err)
+	}
+	e := &Error{Step: "set limit", Err: err}
+	for _, r := range refusals {
+		if !strings.HasPrefix(text, r.text) {
+			continue
+		}
+		for _, l := range limits {
+			if l.field != r.field && (r.field != "unified." || !strings.Contains(text, strconv.Quote(l.file))) {
+				continue
+			}
+			e = &Error{Step: "set limit", File: filepath.Join(c.dirOf(l.controller), l.file), Value: l.value,
+				Err: r.errno, Detail: text}
+		}
+	}
+	return e
+}
+
+// missingController names the first limit whose hierarchy the container has no directory in.
+func (c *Cgroup) missingController(limits []limit, err error) error {
+	for _, l := range limits {
+		if c.dirOf(l.controller) == "" {
+			return &Error{Step: "set limit", File: l.file, Value: l.value, Err: unix.ENOENT,
+				Detail: "controller " + l.controller + " is not mounted, or not to be had (" + l.field + ")"}
+		}
+	}
+	return &Error{Step: "set limit", Err: err}
 }
 
 // dirOf gives the directory whose files belong to a controller, "" where there is none.

@@ -49,8 +49,22 @@ func hasNewCgroupNS(namespaces []specs.LinuxNamespace) bool {
 
 func mountsCgroupWritable(mounts []specs.Mount) bool {
 	return slices.ContainsFunc(mounts, func(m specs.Mount) bool {
-		return m.Source == "cgroup" && path.Clean(m.Destination) == cgroupRoot && !slices.Contains(m.Options, "ro")
+		return m.Source == "cgroup" && path.Clean(m.Destination) == cgroupRoot && isWritable(m.Options)
 	})
+}
+
+// isWritable: of ro and rw the last one counts.
+func isWritable(options []string) bool {
+	writable := true
+	for _, o := range options {
+		switch o {
+		case "ro":
+			writable = false
+		case "rw":
+			writable = true
+		}
+	}
+	return writable
 }
 
 // chownDelegated hands a v2 cgroup over: the directory, and the files that the kernel lists as safe

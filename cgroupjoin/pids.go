@@ -74,17 +74,35 @@ func describe(pids []int) string {
 // procStat reads name and state of a process: "PID (NAME) STATE ..." (proc_pid_stat(5)). The name may
 // contain anything, parentheses too.
 func procStat(pid int) (name, state string) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return "", ""
-	}
-	text := string(data)
-	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
-	if open < 0 || end < open {
+	text, open, end := readStat(pid)
+	if end < 0 {
 		return "", ""
 	}
 	if fields := strings.Fields(text[end+1:]); len(fields) > 0 {
 		state = fields[0]
 	}
 	return text[open+1 : end], state
+}
+
+// statFields gives the fields of a process's stat from the state (field 3) on.
+func statFields(pid int) []string {
+	text, _, end := readStat(pid)
+	if end < 0 {
+		return nil
+	}
+	return strings.Fields(text[end+1:])
+}
+
+// readStat finds the parentheses around the name; end is -1 where there is no such process.
+func readStat(pid int) (text string, open, end int) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", -1, -1
+	}
+	text = string(data)
+	open, end = strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if open < 0 || end < open {
+		return "", -1, -1
+	}
+	return text, open, end
 }
