@@ -266,15 +266,11 @@ func (cr *creation) start() error {
 	cr.launch, err = startLaunch(nsexec.Options{
 		Files: files, Timeout: timeoutOr(cr.opts.Timeout),
 		Transcript: cr.opts.Transcript, Protocol: handshake.CreateProtocol,
-	})
+	}, createMix(cr.plan), cr.cg, cr.cg.Target())
 	if err != nil {
 		return err
 	}
-	cr.launch.cg = cr.cg
 	cr.undo.add(cr.launch.kill)
-	if err := cr.launch.spawn(createMix(cr.plan), cr.cg.Target()); err != nil {
-		return err
-	}
 	if err := cr.recordInit(); err != nil {
 		return err
 	}

@@ -179,16 +179,11 @@ func (ex *execution) carryOut() (*Process, error) {
 	ex.launch, err = startLaunch(nsexec.Options{
 		Files: files, Timeout: timeoutOr(ex.opts.Timeout),
 		Transcript: ex.opts.Transcript, Protocol: handshake.ExecProtocol,
-	})
+	}, ex.mix(), cg, target)
 	if err != nil {
 		return nil, err
 	}
-	ex.launch.cg = cg
-	ex.launch.countOOM()
 	ex.undo.add(ex.launch.kill)
-	if err := ex.launch.spawn(ex.mix(), target); err != nil {
-		return nil, err
-	}
 	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ type IO struct {
 }
 
 // Inherit takes descriptors of this process over into Extra: from 3 on, listen sockets and then
-// preserve others. Each of them must be open.
+// preserve others. Each of them must have been open when this process was executed.
 func (o *IO) Inherit(listen, preserve int) error {
 	if preserve < 0 {
 		return fmt.Errorf("preserve-fds must not be negative: %d", preserve)
@@ -42,8 +42,14 @@ func (o *IO) Inherit(listen, preserve int) error {
 	}
 	const first = 3
 	for fd := first; fd < first+listen+preserve; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return failed("inherit", fmt.Sprintf("descriptor %d of %d", fd-first+1, listen+preserve), err)
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC != 0 {
+			// It did not come through an execve: it is ours, such as the poller's, on a number that
+			// was free.
+			err = unix.EBADF
+		}
+		if err != nil {
+			return failed("inherit", fmt.Sprintf("descriptor %d (%d of %d)", fd, fd-first+1, listen+preserve), err)
 		}
 		o.Extra = append(o.Extra, os.NewFile(uintptr(fd), "descriptor "+strconv.Itoa(fd)))
 	}

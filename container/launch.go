@@ -21,19 +21,52 @@ type launch struct {
 	proc      *Process // made by process
 }
 
-func startLaunch(o nsexec.Options) (*launch, error) {
-	child, err := nsexec.Start(o)
+// startLaunch brings stage-1 into existence: with its namespaces, in the target cgroup where it can
+// be born there, and with nothing done yet. What the namespaces want opened is opened before there
+// is a process that a failure would have to end.
+func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup, target *cgroupjoin.Target) (*launch, error) {
+	table, err := mix.Table()
 	if err != nil {
 		return nil, err
 	}
-	return &launch{child: child}, nil
+	entry, err := table.Open()
+	if err != nil {
+		return nil, err
+	}
+	birth, err := target.BirthFD()
+	if err != nil {
+		entry.Close()
+		return nil, err
+	}
+	if birth != nil {
+		defer birth.Close()
+	}
+	child, err := nsexec.Start(o)
+	if err != nil {
+		entry.Close()
+		return nil, err
+	}
+	l := &launch{child: child, entry: entry, cg: cg}
+	l.countOOM()
+	if err := l.spawn(birth); err != nil {
+		return nil, joinTeardown(err, l.kill())
+	}
+	return l, nil
+}
+
+// spawn lets stage-0 clone stage-1.
+func (l *launch) spawn(birth *os.File) error {
+	body, fds := l.entry.Spawn, l.entry.SpawnFDs
+	if birth != nil {
+		index := len(fds)
+		body.Cgroup, fds = &index, append(fds, int(birth.Fd()))
+	}
+	return l.explain(l.child.Spawn(body, fds))
 }
 
 // kill ends the process and reaps it, and closes all that belongs to it.
 func (l *launch) kill() error {
-	if l.entry != nil {
-		l.entry.Close()
-	}
+	l.entry.Close()
 	err := joinTeardown(l.child.Kill(), l.child.Close())
 	if l.child.PidFD != nil {
 		err = joinTeardown(err, ignoreClosed(l.child.PidFD.Close()))
@@ -54,30 +87,6 @@ func (l *launch) process() *Process {
 		l.proc = &Process{Pid: l.child.Pid, PidFD: l.child.PidFD}
 	}
 	return l.proc
-}
-
-// spawn opens what the namespaces want opened, and lets stage-0 clone stage-1, in the target cgroup
-// where it can be born there.
-func (l *launch) spawn(mix nsexec.Mix, target *cgroupjoin.Target) error {
-	table, err := mix.Table()
-	if err != nil {
-		return err
-	}
-	l.entry, err = table.Open()
-	if err != nil {
-		return err
-	}
-	birth, err := target.BirthFD()
-	if err != nil {
-		return err
-	}
-	body, fds := l.entry.Spawn, l.entry.SpawnFDs
-	if birth != nil {
-		defer birth.Close()
-		index := len(fds)
-		body.Cgroup, fds = &index, append(fds, int(birth.Fd()))
-	}
-	return l.explain(l.child.Spawn(body, fds))
 }
 
 // An enterer brings a child into its cgroup: a Cgroup (the first process) or a Target.

@@ -105,14 +105,17 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 	}
 	if err == nil {
 		err = starter.Finish()
+		if errors.Is(err, handshake.ErrDeadline) {
+			// The program may be about to run (a seccomp agent may hold its execve): after
+			// executing no deadline kills.
+			return err
+		}
 	}
 	if err == nil {
 		return nil
 	}
-	err = c.explainDeath(err)
-	// The program will never run: what is left of the stage has to go, and its cgroup's other
-	// processes with it (a startContainer hook's children).
-	return joinTeardown(err, c.killAndWait(pidfd))
+	// The program will never run: what is left of the stage has to go.
+	return joinTeardown(c.explainDeath(err), c.killAndWait(pidfd))
 }
 
 // awaitExecuting reads until the stage says that execve comes next.
