@@ -3,6 +3,7 @@ package cgroupjoin
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,27 +27,45 @@ func enterView(view string) error {
 	if view == "" {
 		return nil
 	}
-	if _, own := os.LookupEnv("RUNACK_TEST_IN_NS"); !own {
+	switch os.Getenv("RUNACK_TEST_IN_NS") {
+	case "":
 		return reenter()
+	case "made":
+		return makeView(view)
 	}
+	return nil
+}
+
+// makeView changes the mounts and starts once more: the library has already looked at them, in its
+// init.
+func makeView(view string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	var err error
 	switch view {
 	case "v1":
-		return unix.Unmount(unifiedRoot, unix.MNT_DETACH)
+		err = unix.Unmount(unifiedRoot, unix.MNT_DETACH)
 	case "v2":
-		return unix.Mount(unifiedRoot, cgroupRoot, "", unix.MS_BIND, "")
+		err = unix.Mount(unifiedRoot, cgroupRoot, "", unix.MS_BIND, "")
 	case "ro":
-		return remountReadOnly()
+		err = remountReadOnly()
+	default:
+		err = errors.New("no such view")
 	}
-	return fmt.Errorf("RUNACK_VIEW=%s: no such view", view)
+	if err != nil {
+		return fmt.Errorf("RUNACK_VIEW=%s: %w", view, err)
+	}
+	if err := os.Setenv("RUNACK_TEST_IN_NS", "seen"); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
 // reenter runs this binary again in a new mount namespace: mounting from here would be seen outside.
 func reenter() error {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_IN_NS=1")
+	cmd.Env = append(os.Environ(), "RUNACK_TEST_IN_NS=made")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	err := cmd.Run()
