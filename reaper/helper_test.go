@@ -3,12 +3,17 @@ package reaper
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +25,6 @@ import (
 //	r  read one byte from descriptor 0 and exit with it; at end of file with 0
 //	f  fork; the child goes on with the next letter, the parent ends with 0
 //	p  wait for ever
-//	n  make a PID namespace for the children to come (unshare)
 const childSource = `
 typedef long L;
 static L sys(L n, L a, L b, L c) {
@@ -91,6 +95,8 @@ func buildChild(dir string) (string, error) {
 }
 
 // proc is a forked test child. The test holds its pidfd and the write end of its stdin.
+var ctxForever = context.Background()
+
 type proc struct {
 	pid, pidfd, stdin int
 }
@@ -171,4 +177,101 @@ func next(t testing.TB, s *Subscription) Exit {
 		t.Fatalf("next exit: %v", err)
 	}
 	return e
+}
+
+// waitUntil yields until a condition of the loop holds for which there is no event to wait for.
+func waitUntil(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !cond(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		_, _ = unix.Poll(nil, 1)
+	}
+}
+
+func isSubreaper(t testing.TB) bool {
+	var on int32
+	if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&on)), 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	return on != 0
+}
+
+// grandchild is a process that waits for ever and is not our child.
+func grandchild(t *testing.T) (pid, pidfd int) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", `"$1" p > /dev/null 2>&1 & echo $!`, "sh", childPath)
+	out, err := cmd.Output()
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &pid)
+	}
+	if err == nil {
+		pidfd, err = unix.PidfdOpen(pid, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid, pidfd
+}
+
+const tracerSource = `
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+	char c;
+	if (ptrace(PTRACE_SEIZE, atoi(argv[1]), 0, 0)) return 1;
+	if (write(1, "s", 1) != 1) return 1;
+	return read(0, &c, 1) != 0; /* never waits for its tracee; its own end lets go */
+}
+`
+
+// trace attaches a tracer that does not wait; the result makes it let go.
+func trace(t *testing.T, pid int) func() {
+	t.Helper()
+	dir := t.TempDir()
+	source, binary := filepath.Join(dir, "tracer.c"), filepath.Join(dir, "tracer")
+	if err := os.WriteFile(source, []byte(tracerSource), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-o", binary, source).CombinedOutput(); err != nil {
+		t.Fatalf("build the tracer: %v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, strconv.Itoa(pid))
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	var seized [1]byte
+	if _, err := io.ReadFull(out, seized[:]); err != nil {
+		_ = cmd.Wait()
+		t.Skipf("skipped: ptrace is not allowed here: %v", err)
+	}
+	return func() {
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("tracer: %v", err)
+		}
+	}
+}
+
+// forkAs forks a child with a chosen pid. Other processes may take the number first.
+func forkAs(t *testing.T, pid int) (proc, bool) {
+	for range 200 {
+		if os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0) != nil {
+			return proc{}, false
+		}
+		p := fork(t, "r", true)
+		if p.pid == pid {
+			return p, true
+		}
+		_ = p.exitWith(0)
+		if _, err := unix.Wait4(p.pid, nil, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		p.close()
+	}
+	return proc{}, false
 }
