@@ -68,6 +68,18 @@ static void join(struct stage *s)
 		stage_die(s, STEP_CODE_write_frame);
 }
 
+/*
+ * The ids that it was cloned with may be nobody's in the container's user namespace, and nobody can
+ * own what is made there (EOVERFLOW). Where 0 is not mapped they stay. A change of ids clears the
+ * parent-death signal (prctl(2)).
+ */
+static void become_root(void)
+{
+	(void)syscall(SYS_setresgid, 0, 0, 0);
+	(void)syscall(SYS_setresuid, 0, 0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 void stage1_main(struct stage *s)
 {
 	s->side = "stage-1";
@@ -77,7 +89,11 @@ void stage1_main(struct stage *s)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	join(s);
 	/* The id maps are written by now. */
+	become_root();
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* A session of its own: no key typed for the runtime reaches the container, and the container
+	 * cannot type into the runtime's terminal (TIOCSTI). */
+	(void)setsid();
 	if (frame_expect(s, &s->plan, "plan"))
 		stage_die(s, STEP_CODE_read_frame);
 	if (plan_check(s))
