@@ -52,11 +52,13 @@ const (
 	KindBody         Kind = "body"
 )
 
-// kindTexts has the words for an error message; order.def repeats them for the stage.
-var kindTexts = [...]struct {
+type kindText struct {
 	kind Kind
 	text string
-}{
+}
+
+// kindTexts has the words for an error message; order.def repeats them for the stage.
+var kindTexts = [...]kindText{
 	{KindShortHeader, "header cut short"},
 	{KindMagic, "wrong magic"},
 	{KindVersion, "wrong version"},
