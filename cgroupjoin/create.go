@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/cgroups"
@@ -45,16 +46,16 @@ func (c *Cgroup) create() error {
 
 // makeDirs reports whether any of the container's own directories was there before.
 func (c *Cgroup) makeDirs() (existed bool, err error) {
-	if c.saved.Layout == V2 {
-		return c.makeV2()
-	}
 	for _, controller := range distinct(c.saved.Paths) {
-		made, err := c.makeV1(controller)
+		made, err := c.make(controller)
 		existed = existed || (!made && err == nil)
 		if err == nil {
 			continue
 		}
-		if !c.mayLack(controller, err) {
+		if c.saved.Layout == V2 && c.mayLack(controller, err) {
+			return false, c.doWithout(err)
+		}
+		if c.saved.Layout == V2 || !c.mayLack(controller, err) {
 			return existed, explain("create cgroup", err)
 		}
 		delete(c.saved.Paths, controller)
@@ -62,45 +63,55 @@ func (c *Cgroup) makeDirs() (existed bool, err error) {
 	return existed, nil
 }
 
+// make makes the directory of one hierarchy, with those above it. Another runtime that fails may take
+// a parent away that it had made, between our finding it there and using it; then all is tried again.
+func (c *Cgroup) make(controller string) (made bool, err error) {
+	for range 16 {
+		switch {
+		case c.saved.Layout == V2:
+			made, err = c.makeV2()
+		case controller == "cpuset":
+			made, err = c.makeCpuset(c.saved.Paths[controller])
+		default:
+			made, err = c.mkdirAll(c.saved.Paths[controller])
+		}
+		if !isGone(err) {
+			break
+		}
+	}
+	return made, err
+}
+
 // mayLack reports whether a container can do without a directory that could not be made. A rootless
 // one without a path of its own can (if it asks for limits in it, Set says so).
 func (c *Cgroup) mayLack(controller string, err error) bool {
-	if optional(controller) {
+	if optional(controller) && c.saved.Layout != V2 {
 		return true
 	}
 	return c.saved.Rootless && c.saved.Path == "" && isPermission(err)
 }
 
-func (c *Cgroup) makeV1(controller string) (made bool, err error) {
-	dir := c.saved.Paths[controller]
-	if controller == "cpuset" {
-		return c.makeCpuset(dir)
-	}
-	return c.mkdirAll(dir)
-}
-
 // mkdirAll makes dir and its parents and remembers each that was not there. made says whether dir
 // itself was not.
-//
-// Another runtime that fails may take away a parent that it had made between our finding it there
-// and making the child, hence the loop.
 func (c *Cgroup) mkdirAll(dir string) (made bool, err error) {
-	for range 8 {
-		err = os.Mkdir(dir, 0o755)
-		switch {
-		case err == nil:
-			c.created = append(c.created, dir)
-			return true, nil
-		case errors.Is(err, unix.EEXIST):
-			return false, nil
-		case !errors.Is(err, unix.ENOENT) || filepath.Dir(dir) == dir:
-			return false, err
-		}
-		if _, perr := c.mkdirAll(filepath.Dir(dir)); perr != nil {
-			return false, perr
-		}
+	if made, err = c.mkdir(dir); !errors.Is(err, unix.ENOENT) || filepath.Dir(dir) == dir {
+		return made, err
 	}
-	return false, err
+	if _, err = c.mkdirAll(filepath.Dir(dir)); err != nil {
+		return false, err
+	}
+	return c.mkdir(dir)
+}
+
+func (c *Cgroup) mkdir(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	if err == nil && !slices.Contains(c.created, dir) {
+		c.created = append(c.created, dir)
+	}
+	return err == nil, err
 }
 
 // makeCpuset makes a v1 cpuset directory and its parents, each with the CPUs and memory nodes of the
@@ -108,11 +119,8 @@ func (c *Cgroup) mkdirAll(dir string) (made bool, err error) {
 // container's own CPUs, where asked for, are written instead of the parent's and not after them, as
 // with cpuset.cpu_exclusive the parent's could not be written at all.
 func (c *Cgroup) makeCpuset(dir string) (made bool, err error) {
-	parent := filepath.Dir(dir)
-	if isFS(filepath.Dir(parent), unix.CGROUP_SUPER_MAGIC) {
-		if _, err := c.makeInheriting(parent); err != nil {
-			return false, err
-		}
+	if err := c.makeInheriting(filepath.Dir(dir)); err != nil {
+		return false, err
 	}
 	if made, err = c.mkdirAll(dir); err != nil {
 		return made, err
@@ -125,22 +133,22 @@ func (c *Cgroup) makeCpuset(dir string) (made bool, err error) {
 }
 
 // makeInheriting makes the directories between the hierarchy's root and the container's.
-func (c *Cgroup) makeInheriting(dir string) (made bool, err error) {
+func (c *Cgroup) makeInheriting(dir string) error {
 	parent := filepath.Dir(dir)
 	var st unix.Statfs_t
 	switch err := unix.Statfs(parent, &st); {
 	case err == nil && st.Type != unix.CGROUP_SUPER_MAGIC:
-		return false, nil // dir is the root of the hierarchy
+		return nil // dir is the root of the hierarchy
 	case err != nil && err != unix.ENOENT:
-		return false, &os.PathError{Op: "statfs", Path: parent, Err: err}
+		return &os.PathError{Op: "statfs", Path: parent, Err: err}
 	}
-	if _, err := c.makeInheriting(parent); err != nil {
-		return false, err
+	if err := c.makeInheriting(parent); err != nil {
+		return err
 	}
-	if made, err = c.mkdirAll(dir); err != nil {
-		return made, err
+	if _, err := c.mkdirAll(dir); err != nil {
+		return err
 	}
-	return made, errors.Join(fillCpuset(dir, "cpuset.cpus", ""), fillCpuset(dir, "cpuset.mems", ""))
+	return errors.Join(fillCpuset(dir, "cpuset.cpus", ""), fillCpuset(dir, "cpuset.mems", ""))
 }
 
 // fillCpuset writes want to a cpuset file, or the parent's value if want is empty and the file too.
@@ -159,25 +167,68 @@ func fillCpuset(dir, file, want string) error {
 	return cgroups.WriteFile(dir, file, want)
 }
 
-// makeV2 makes the directory and switches every controller on for it, which the library does.
-func (c *Cgroup) makeV2() (existed bool, err error) {
+// makeV2 makes the directory and switches every controller of the hierarchy on for it, as far as the
+// cgroups above have it. The library writes to each cgroup.subtree_control on the way, which waits
+// for cgroups that are being removed; to read first costs little, and nearly always shows that there
+// is nothing to write.
+func (c *Cgroup) makeV2() (made bool, err error) {
 	dir := c.saved.Paths[""]
-	missing, err := missingDirs(dir)
-	if err != nil {
-		return false, explain("create cgroup", err)
+	rel, err := filepath.Rel(cgroupRoot, dir)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return false, &os.PathError{Op: "mkdir", Path: dir, Err: unix.EINVAL}
 	}
-	cfg, err := c.config()
+	available, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
 	if err != nil {
 		return false, err
 	}
-	if err := fs2.CreateCgroupPath(dir, cfg); err != nil {
-		if c.saved.Rootless && c.saved.Path == "" && isPermission(err) {
-			return false, c.doWithout(err)
+	current := cgroupRoot
+	for name := range strings.SplitSeq(rel, "/") {
+		enableControllers(current, strings.Fields(string(available)))
+		current = filepath.Join(current, name)
+		if made, err = c.mkdir(current); err != nil {
+			return made, err
 		}
-		return false, explain("create cgroup", err)
 	}
-	c.created = append(c.created, missing...)
-	return len(missing) == 0, nil
+	return made, c.checkType(dir)
+}
+
+// enableControllers does what it can. A rootless user may not, and some controllers refuse where a
+// cgroup has processes of its own: the limit that needs one says so when it is set.
+func enableControllers(dir string, wanted []string) {
+	on, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return
+	}
+	have := strings.Fields(string(on))
+	var missing []string
+	for _, controller := range wanted {
+		if !slices.Contains(have, controller) {
+			missing = append(missing, "+"+controller)
+		}
+	}
+	const file = "cgroup.subtree_control"
+	if len(missing) == 0 || cgroups.WriteFile(dir, file, strings.Join(missing, " ")) == nil {
+		return
+	}
+	for _, controller := range missing {
+		_ = cgroups.WriteFile(dir, file, controller)
+	}
+}
+
+// checkType leaves a cgroup below a threaded one, which cannot be an ordinary one, to the library.
+func (c *Cgroup) checkType(dir string) error {
+	kind, err := os.ReadFile(filepath.Join(dir, "cgroup.type"))
+	if err != nil || strings.TrimSpace(string(kind)) == "domain" {
+		return err
+	}
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	if err := fs2.CreateCgroupPath(dir, cfg); err != nil {
+		return &Error{Step: "create cgroup", File: dir, Err: unix.EOPNOTSUPP, Detail: err.Error()}
+	}
+	return nil
 }
 
 // doWithout: a rootless container that asks for no limits runs in the cgroup it is started in.
@@ -189,22 +240,6 @@ func (c *Cgroup) doWithout(err error) error {
 	}
 	c.saved.Paths = nil
 	return nil
-}
-
-// missingDirs lists dir and its parents as far as they do not exist, parents first.
-func missingDirs(dir string) ([]string, error) {
-	var missing []string
-	for ; ; dir = filepath.Dir(dir) {
-		err := unix.Access(dir, unix.F_OK)
-		if err == nil {
-			break
-		}
-		if err != unix.ENOENT {
-			return nil, &os.PathError{Op: "access", Path: dir, Err: err}
-		}
-		missing = append([]string{dir}, missing...)
-	}
-	return missing, nil
 }
 
 // needsLimits reports whether anything but device rules is asked for.

@@ -25,16 +25,16 @@ var (
 var roles = map[string]func(args []string) error{}
 
 func TestMain(m *testing.M) {
+	if err := enterView(os.Getenv("RUNACK_VIEW")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if role := os.Getenv("RUNACK_TEST_ROLE"); role != "" {
 		if err := roles[role](os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
-	}
-	if err := enterView(os.Getenv("RUNACK_VIEW")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
 	}
 	code := m.Run()
 	for _, dir := range leftovers() {

@@ -77,7 +77,7 @@ func reenter() error {
 }
 
 func remountReadOnly() error {
-	dirs, err := filepath.Glob(cgroupRoot + "/*/")
+	dirs, err := filepath.Glob(cgroupRoot + "/*")
 	if err != nil {
 		return err
 	}
