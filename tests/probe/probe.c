@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * probe: a static program for the containers of the tests, for facts that busybox cannot show and
+ * acts that it cannot do. Every verb writes plain lines.
+ *
+ *	probe signals          blocked and ignored signals, by raw system calls, without /proc
+ *	probe fds              open descriptors, without /proc
+ *	probe args [ARG...]    every argument on its own line, in brackets
+ *	probe env              the environment in its order, in brackets
+ *	probe limits           all 16 resource limits, "number soft hard"
+ *	probe exit N           leave with N
+ *	probe die N            die of signal N (not as pid 1 of a PID namespace, which the kernel spares)
+ *	probe crash            die of a memory fault, which kills pid 1 too
+ *	probe wait             write "ready", then the number of every signal that comes; TERM ends it
+ *	probe deaf CMD...      block and ignore every signal there is, then execute CMD
+ *	probe umask            the umask
+ *	probe caps             the effective capabilities by capget, without /proc
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SIGNALS = 64, LIMITS = 16 };
+
+/* The kernel's struct sigaction. libc's wrapper hides the signals 32 to 34. */
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));
+	exit(125);
+}
+
+static int show_signals(void)
+{
+	uint64_t blocked = 0;
+	uint64_t ignored = 0;
+	uint64_t caught = 0;
+
+	if (syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, sizeof(blocked)) < 0)
+		die("rt_sigprocmask");
+	for (int n = 1; n <= SIGNALS; n++) {
+		struct kernel_sigaction old;
+
+		memset(&old, 0, sizeof(old));
+		if (syscall(SYS_rt_sigaction, n, NULL, &old, sizeof(old.mask)) < 0)
+			die("rt_sigaction");
+		if (old.handler == SIG_IGN)
+			ignored |= UINT64_C(1) << (n - 1);
+		else if (old.handler != SIG_DFL)
+			caught |= UINT64_C(1) << (n - 1);
+	}
+	printf("SigBlk %016llx\nSigIgn %016llx\nSigCgt %016llx\n", (unsigned long long)blocked,
+	       (unsigned long long)ignored, (unsigned long long)caught);
+	return 0;
+}
+
+static int show_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		die("getrlimit");
+	if (limit.rlim_cur > 65536)
+		limit.rlim_cur = 65536;
+	for (int fd = 0; fd < (int)limit.rlim_cur; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%d\n", fd);
+	return 0;
+}
+
+static int show_strings(char **strings)
+{
+	for (; *strings; strings++)
+		printf("[%s]\n", *strings);
+	return 0;
+}
+
+static int show_limits(void)
+{
+	for (int n = 0; n < LIMITS; n++) {
+		struct rlimit limit;
+
+		if (getrlimit(n, &limit) < 0)
+			die("getrlimit");
+		printf("%d %llu %llu\n", n, (unsigned long long)limit.rlim_cur,
+		       (unsigned long long)limit.rlim_max);
+	}
+	return 0;
+}
+
+static int show_umask(void)
+{
+	printf("%04o\n", (unsigned int)umask(0));
+	return 0;
+}
+
+static int show_caps(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_data_struct data[2];
+
+	memset(data, 0, sizeof(data));
+	if (syscall(SYS_capget, &header, data) < 0)
+		die("capget");
+	printf("%08x%08x\n", data[1].effective, data[0].effective);
+	return 0;
+}
+
+static int die_of(int n)
+{
+	struct kernel_sigaction dfl;
+	uint64_t none = 0;
+
+	memset(&dfl, 0, sizeof(dfl));
+	(void)syscall(SYS_rt_sigaction, n, &dfl, NULL, sizeof(dfl.mask)); /* KILL and STOP refuse */
+	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none)) < 0)
+		die("rt_sigprocmask");
+	if (syscall(SYS_kill, getpid(), n) < 0)
+		die("kill");
+	return 0;
+}
+
+static int crash(void)
+{
+	volatile int *nowhere = NULL;
+
+	return *nowhere;
+}
+
+static int wait_for_signals(void)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	printf("ready\n");
+	for (;;) {
+		siginfo_t info;
+		uint64_t every = ~UINT64_C(0);
+		long n = syscall(SYS_rt_sigtimedwait, &every, &info, NULL, sizeof(every));
+
+		if (n < 0 && errno != EINTR)
+			die("rt_sigtimedwait");
+		if (n > 0)
+			printf("signal %ld\n", n);
+		if (n == SIGTERM)
+			return 0;
+	}
+}
+
+static int deaf(char **command)
+{
+	uint64_t every = ~UINT64_C(0);
+	struct kernel_sigaction ignore;
+
+	memset(&ignore, 0, sizeof(ignore));
+	ignore.handler = SIG_IGN;
+	for (int n = 1; n <= SIGNALS; n++)
+		if (n != SIGKILL && n != SIGSTOP &&
+		    syscall(SYS_rt_sigaction, n, &ignore, NULL, sizeof(ignore.mask)) < 0)
+			die("rt_sigaction");
+	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &every, NULL, sizeof(every)) < 0)
+		die("rt_sigprocmask");
+	if (!command[0])
+		return show_signals();
+	(void)execvp(command[0], command);
+	die(command[0]);
+	return 125;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(verb, "signals") == 0)
+		return show_signals();
+	if (strcmp(verb, "fds") == 0)
+		return show_fds();
+	if (strcmp(verb, "args") == 0)
+		return show_strings(argv + 2);
+	if (strcmp(verb, "env") == 0)
+		return show_strings(envp);
+	if (strcmp(verb, "limits") == 0)
+		return show_limits();
+	if (strcmp(verb, "umask") == 0)
+		return show_umask();
+	if (strcmp(verb, "caps") == 0)
+		return show_caps();
+	if (strcmp(verb, "crash") == 0)
+		return crash();
+	if (strcmp(verb, "wait") == 0)
+		return wait_for_signals();
+	if (strcmp(verb, "deaf") == 0)
+		return deaf(argv + 2);
+	if (strcmp(verb, "exit") == 0 && argc == 3)
+		return atoi(argv[2]);
+	if (strcmp(verb, "die") == 0 && argc == 3)
+		return die_of(atoi(argv[2]));
+	fprintf(stderr, "probe: unknown verb %s\n", verb);
+	return 125;
+}
