@@ -75,6 +75,22 @@ static int raise_effective(struct stage *s)
 	return e ? stage_fail(s, e, "capset", NULL) : 0;
 }
 
+int caps_keep(struct stage *s, uint64_t mask)
+{
+	struct cap_sets sets;
+	int e = cap_get(&sets);
+
+	if (e)
+		return stage_fail(s, e, "capget", NULL);
+	for (int i = 0; i < 2; i++) {
+		sets.half[i].permitted &= (uint32_t)(mask >> 32 * i);
+		sets.half[i].effective = sets.half[i].permitted;
+		sets.half[i].inheritable = 0;
+	}
+	e = cap_set(&sets);
+	return e ? stage_fail(s, e, "capset", NULL) : 0;
+}
+
 struct user_args {
 	int64_t uid;
 	int64_t gid;
@@ -139,6 +155,13 @@ static int user_run(struct stage *s, const void *args)
 		return id_fail(s, "setresuid", a->uid);
 	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
 		return stage_fail(s, errno, "PR_SET_KEEPCAPS", NULL);
+	/* Root may be denied what the user may enter: a home on NFS. Before the capabilities are
+	 * raised again, so that it is the user's right that counts. */
+	if (s->cwd_retry) {
+		e = cwd_enter(s, s->cwd_retry);
+		if (e)
+			return e;
+	}
 	return raise_effective(s);
 }
 

@@ -37,7 +37,7 @@ static const struct field lookup_fields[] = {
 };
 
 /* The rules of Go's os/exec, which runc's users see: a regular path first, then the execute bit for
- * the effective user. */
+ * the real user, so that capabilities which the program will not have do not count. */
 static int program_error(const char *path)
 {
 	struct stat st;
@@ -46,7 +46,7 @@ static int program_error(const char *path)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 && errno != ENOSYS)
+	if (faccessat(AT_FDCWD, path, X_OK, 0) < 0)
 		return -errno;
 	return st.st_mode & 0111 ? 0 : -EACCES;
 }

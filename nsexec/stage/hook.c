@@ -58,9 +58,18 @@ static int state_file(struct stage *s)
 	return steal_fd(&fd);
 }
 
-static _Noreturn void hook_child(const struct hook_args *a, int state, int output, int *exec_errno)
+/*
+ * A startContainer hook is a file of the container, so it runs with the rights of the container's
+ * program and no more: a hostile image must not get a root that its user is not.
+ */
+static _Noreturn void hook_child(struct stage *s, const struct hook_args *a, int state, int output,
+				 int *exec_errno)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (streq(a->point, "startContainer") && plan_take_rights(s)) {
+		*exec_errno = s->fail.err ? s->fail.err : EIO;
+		_exit(126);
+	}
 	if (dup2(state, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
 	    syscall(SYS_close_range, 3, UINT_MAX, 0) < 0 || signals_reset() < 0) {
 		*exec_errno = errno;
@@ -72,7 +81,7 @@ static _Noreturn void hook_child(const struct hook_args *a, int state, int outpu
 	_exit(127);
 }
 
-static int hook_fork(const struct hook_args *a, struct running *r, int state, int output)
+static int hook_fork(struct stage *s, const struct hook_args *a, struct running *r, int state, int output)
 {
 	struct clone_args clone = {
 		.flags = CLONE_PIDFD,
@@ -82,7 +91,7 @@ static int hook_fork(const struct hook_args *a, struct running *r, int state, in
 
 	r->pid = (pid_t)sys_result(syscall(SYS_clone3, &clone, sizeof(clone)));
 	if (r->pid == 0)
-		hook_child(a, state, output, r->exec_errno);
+		hook_child(s, a, state, output, r->exec_errno);
 	return r->pid < 0 ? r->pid : 0;
 }
 
@@ -176,7 +185,7 @@ static int hook_run_in(struct stage *s, const struct hook_args *a, struct runnin
 		return stage_fail(s, errno, a->path, "pipe");
 	r->output = pipe_fds[0];
 	output_end = pipe_fds[1];
-	e = hook_fork(a, r, state, output_end);
+	e = hook_fork(s, a, r, state, output_end);
 	if (e)
 		return stage_fail(s, e, a->path, "clone");
 	(void)close(steal_fd(&output_end));

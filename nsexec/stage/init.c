@@ -7,6 +7,7 @@
 #include "stage.h"
 
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -64,6 +65,7 @@ static int init_run(struct stage *s, const void *args)
 	if (program == 0)
 		return 0;
 	(void)prctl(PR_SET_NAME, "runack:[init]");
+	(void)caps_keep(s, 1ULL << CAP_KILL);
 	/* The socket must not stay open here: its end tells that the program was executed. */
 	(void)syscall(SYS_close_range, 0, UINT_MAX, 0);
 	frame_free(&s->plan);

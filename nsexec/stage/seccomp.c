@@ -80,14 +80,16 @@ static int seccomp_run(struct stage *s, const void *args)
 		.len = (unsigned short)((size_t)n / sizeof(code[0])),
 		.filter = code,
 	};
+	/* A hook's notifications have no agent: the kernel answers them with ENOSYS. */
+	bool listener = a->listener && !s->in_hook;
 	unsigned int flags = (unsigned int)a->flags |
-			     (a->listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+			     (listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
 	long r = sys_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog));
 	if (r < 0)
 		return stage_fail(s, (int)r, "filter", r == -EACCES ?
 				  "needs CAP_SYS_ADMIN or no_new_privs" : NULL);
 	/* With SECCOMP_FILTER_FLAG_TSYNC a positive value would be a thread; there is only one. */
-	return a->listener ? send_listener(s, (int)r) : 0;
+	return listener ? send_listener(s, (int)r) : 0;
 }
 
 STEP_IMPL(seccomp, seccomp_fields, seccomp_check, seccomp_run);

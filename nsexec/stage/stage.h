@@ -67,6 +67,9 @@ struct stage {
 	int proc_fd; /* a procfs that nobody else can reach; proc_open() */
 	int host_proc_fd; /* stage-0's /proc, the fallback of proc_open() */
 	const char *state; /* the OCI state as text, from proceed or start */
+	uint32_t at, end; /* node of the running step, and the first behind the steps */
+	bool in_hook; /* this process is a startContainer hook on its way to execve */
+	const char *cwd_retry; /* where cwd was denied; user tries again */
 	const char *program; /* found by lookup */
 	const char *home; /* found by home */
 	char program_buf[4096];
@@ -151,6 +154,7 @@ int fields_read(struct stage *s, struct frame *f, uint32_t node, const struct fi
 		size_t n_fields, void *args);
 const char *step_verb(int code);
 int plan_check(struct stage *s);
+int plan_take_rights(struct stage *s);
 _Noreturn void plan_run(struct stage *s);
 
 /* sync.c: frames that report progress, and the times that go with them */
@@ -187,5 +191,11 @@ int path_make_file(struct stage *s, const char *path, mode_t mode);
 
 /* signals.c */
 int signals_reset(void);
+
+/* user.c */
+int cwd_enter(struct stage *s, const char *path);
+
+/* cred.c: keeps the capabilities of the mask alone */
+int caps_keep(struct stage *s, uint64_t mask);
 
 #endif

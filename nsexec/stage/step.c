@@ -340,6 +340,36 @@ static int64_t now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Steps that decide with what rights the program runs. */
+static bool sets_rights(int code)
+{
+	return code == STEP_CODE_bounding || code == STEP_CODE_user ||
+	       code == STEP_CODE_no_new_privs || code == STEP_CODE_caps || code == STEP_CODE_seccomp;
+}
+
+/*
+ * Takes the rights that the program will have, by the plan's later steps in their order. For a
+ * child that executes a file of the container before the program does: a startContainer hook.
+ */
+int plan_take_rights(struct stage *s)
+{
+	const struct json_node *nodes = s->plan.doc.nodes;
+	const struct step_row *row = NULL;
+	union step_args args;
+	int e = 0;
+
+	s->in_hook = true;
+	for (uint32_t at = nodes[s->at].next; !e && at < s->end; at = nodes[at].next) {
+		e = find_row(s, at, &row);
+		if (!e && sets_rights(row->code)) {
+			e = read_step(s, at, row, &args);
+			if (!e)
+				e = row->impl->run(s, &args);
+		}
+	}
+	return e;
+}
+
 /* A plan that was checked. The last step is exec, which comes back only when it failed. */
 void plan_run(struct stage *s)
 {
@@ -352,7 +382,9 @@ void plan_run(struct stage *s)
 		stage_die(s, STEP_CODE_check_plan);
 	const struct json_node *nodes = s->plan.doc.nodes;
 	uint32_t at = body.steps + 1;
+	s->end = nodes[body.steps].next;
 	for (uint32_t i = 0; i < nodes[body.steps].len; i++, at = nodes[at].next) {
+		s->at = at;
 		int64_t began = s->trace ? now() : 0;
 		int e = find_row(s, at, &row);
 		if (!e)

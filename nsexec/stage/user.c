@@ -144,6 +144,13 @@ static int check_inside(struct stage *s, const char *path)
 	return 0;
 }
 
+int cwd_enter(struct stage *s, const char *path)
+{
+	if (chdir(path) < 0)
+		return stage_fail(s, errno, path, "chdir");
+	return check_inside(s, path);
+}
+
 static int cwd_run(struct stage *s, const void *args)
 {
 	const struct cwd_args *a = args;
@@ -153,12 +160,11 @@ static int cwd_run(struct stage *s, const void *args)
 		if (fd < 0 && fd != -EEXIST)
 			return stage_fail(s, fd, a->path, "mkdir");
 	}
-	if (chdir(a->path) < 0) {
-		if (a->retry && (errno == EACCES || errno == EPERM))
-			return 0;
-		return stage_fail(s, errno, a->path, NULL);
-	}
-	return check_inside(s, a->path);
+	int e = cwd_enter(s, a->path);
+	if (!a->retry || (e != -EACCES && e != -EPERM))
+		return e;
+	s->cwd_retry = a->path;
+	return 0;
 }
 
 STEP_IMPL(cwd, cwd_fields, NULL, cwd_run);
