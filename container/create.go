@@ -98,13 +98,22 @@ func (cr *creation) create() (*Container, error) {
 		return nil, cr.undo.unwind(err)
 	}
 	if err := cr.carryOut(); err != nil {
-		err = cr.undo.unwind(cr.c.wrap(err))
+		err = cr.undo.unwind(cr.c.wrap(cr.blame(err)))
 		cr.poststopAfterFailure()
 		cr.c.Close()
 		return nil, err
 	}
 	cr.undo.release()
 	return cr.c, nil
+}
+
+// blame says it where a failure is due to somebody who forced the container away meanwhile.
+func (cr *creation) blame(err error) error {
+	current, cerr := cr.c.dir.isCurrent()
+	if cerr != nil || current || errors.Is(err, errDeleted) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errDeleted, err)
 }
 
 // connect checks the command line against the configuration, and reaches whoever is to be told.

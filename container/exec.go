@@ -156,10 +156,19 @@ func (ex *execution) ready() error {
 func (ex *execution) run() (*Process, error) {
 	process, err := ex.carryOut()
 	if err != nil {
-		return nil, ex.undo.unwind(ex.c.wrap(err))
+		return nil, ex.undo.unwind(ex.blame(err))
 	}
 	ex.undo.release()
 	return process, nil
+}
+
+// blame says it where a failure is due to the end of the container.
+func (ex *execution) blame(err error) error {
+	gone, werr := waitPidFD(ex.init, 0)
+	if werr != nil || !gone {
+		return ex.c.wrap(err)
+	}
+	return fmt.Errorf("%w: %w", errExecStopped, err)
 }
 
 func (ex *execution) carryOut() (*Process, error) {
