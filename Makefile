@@ -42,7 +42,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 STAGE_SRC := $(wildcard nsexec/stage/*.c)
-STAGE_DEPS := $(STAGE_SRC) $(wildcard nsexec/stage/*.h nsexec/stage/*.def)
+STAGE_DEPS := $(STAGE_SRC) $(wildcard nsexec/stage/*.h nsexec/stage/*.def) handshake/order.def
 # -printf sorts nothing, so the list is sorted to stay the same from run to run.
 GO_SRC := $(sort $(shell find . -name '*.go' -not -name '*_test.go' -not -path './$(BUILD)/*' 2>/dev/null))
 # What else go:embed takes in.
@@ -163,7 +163,8 @@ test-build: build sanitize $(COUNT) $(PROBE)
 
 # $(call suite,name,command): run the command, keep its `go test -json` stream, go on whatever comes.
 suite = $(COUNT) run -suite $(1) -dir $(RESULTS) -- $(2)
-gotest = $(GO) test -json -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
+# -count=1: the results depend on the binary and on this machine, of which the test cache knows nothing.
+gotest = $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 # Root suites run once on the host as it is and once in each other view of its cgroups that
 # can be had (tests/harness/view.go).
@@ -207,7 +208,7 @@ test-vm: deps-vm test-build ## the root tests in a virtual machine with pure cgr
 .PHONY: soak
 soak: test-build ## the long forms of the tests (hours)
 	@rm -rf $(RESULTS)
-	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(FAULT_PKGS))
+	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(FAULT_PKGS))
 	@$(COUNT) sum $(RESULTS)
 
 .PHONY: fuzz

@@ -8,6 +8,15 @@
 
 static const unsigned char magic[4] = { 'R', 'A', 'K', 1 };
 
+/* How many descriptors a message carries at most. */
+static const struct message {
+	const char *type;
+	size_t max_fds;
+} messages[] = {
+#define PROTOCOL_MESSAGE(symbol, minimum, maximum) { #symbol, maximum },
+#include "../../handshake/order.def"
+};
+
 struct envelope {
 	const char *type;
 	const char *from;
@@ -182,16 +191,27 @@ int frame_read(struct stage *s, struct frame *f)
 	return e;
 }
 
+static size_t most_fds(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
+		if (streq(messages[i].type, type))
+			return messages[i].max_fds;
+	return 0;
+}
+
 int frame_expect(struct stage *s, struct frame *f, const char *type)
 {
 	int e = frame_read(s, f);
 
 	if (e)
 		return e;
-	if (streq(f->type, type))
-		return 0;
-	e = stage_fail(s, EBADMSG, type, "%s came instead", f->type);
-	frame_free(f);
+	if (!streq(f->type, type))
+		e = stage_fail(s, EBADMSG, type, "%s came instead", f->type);
+	else if (f->n_fds > most_fds(type))
+		e = stage_fail(s, EBADMSG, type, "%zu descriptors came with it, expected %zu",
+			       f->n_fds, most_fds(type));
+	if (e)
+		frame_free(f);
 	return e;
 }
 
