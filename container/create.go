@@ -49,6 +49,7 @@ type creation struct {
 	opts   CreateOptions
 	bundle *bundle.Bundle
 	cg     *cgroupjoin.Cgroup
+	rdt    *cgroupjoin.RDT // nil where none is asked for
 	plan   *plan.Plan
 	peers  peers
 	undo   undoStack
@@ -143,6 +144,11 @@ func (cr *creation) compile() error {
 	})
 	if err != nil {
 		return err
+	}
+	if r := spec.Linux.IntelRdt; r != nil {
+		if cr.rdt, err = cgroupjoin.NewRDT(cr.opts.ID, r); err != nil {
+			return err
+		}
 	}
 	facts, err := hostFacts(cr.cg)
 	if err != nil {
@@ -322,6 +328,9 @@ func (cr *creation) enter() error {
 	if err := writeOOMScoreAdj(pid, cr.plan); err != nil {
 		return err
 	}
+	if err := cr.applyRDT(pid); err != nil {
+		return err
+	}
 	if err := cr.launch.join(cr.cg); err != nil {
 		return err
 	}
@@ -331,6 +340,22 @@ func (cr *creation) enter() error {
 		}
 	}
 	return cr.launch.sendPlan(cr.plan, cr.c.dir.file)
+}
+
+// applyRDT puts the process into its resctrl group, and records the group.
+func (cr *creation) applyRDT(pid int) error {
+	if cr.rdt == nil {
+		return nil
+	}
+	if err := cr.rdt.Apply(pid); err != nil {
+		return err
+	}
+	cr.undo.add(cr.rdt.Destroy)
+	saved := cr.rdt.Saved()
+	if err := cr.update(func(r *Record) { r.RDT = &saved }); err != nil {
+		return err
+	}
+	return cr.rdt.Set()
 }
 
 // converse answers the stage until the container is created.
@@ -386,8 +411,6 @@ func (cr *creation) finish() error {
 // container without it would be another than the one asked for.
 func refuseMissing(spec *specs.Spec) error {
 	switch {
-	case spec.Linux.IntelRdt != nil:
-		return errors.New("config.json: linux.intelRdt: not supported yet")
 	case len(spec.Linux.NetDevices) > 0:
 		return errors.New("config.json: linux.netDevices: not supported yet")
 	case plan.NeedsSeccomp(spec):

@@ -124,6 +124,15 @@ func (c *Container) destroy(init *os.File) error {
 			return c.wrap(err)
 		}
 	}
+	rdt, err := c.rdt()
+	if err != nil {
+		return c.wrap(err)
+	}
+	if rdt != nil {
+		if err := rdt.Destroy(); err != nil {
+			return c.wrap(err)
+		}
+	}
 	return c.dir.remove()
 }
 

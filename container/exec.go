@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
+	"runack/cgroupjoin"
 	"runack/handshake"
 	"runack/nsexec"
 	"runack/plan"
@@ -196,6 +197,9 @@ func (ex *execution) carryOut() (*Process, error) {
 	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
 		return nil, err
 	}
+	if err := ex.admit(target); err != nil {
+		return nil, err
+	}
 	if err := ex.launch.join(target); err != nil {
 		return nil, err
 	}
@@ -212,6 +216,37 @@ func (ex *execution) carryOut() (*Process, error) {
 		return nil, err
 	}
 	return ex.launch.process(), nil
+}
+
+// strictPids is the annotation of a container whose execs are refused at its pids limit. Without it
+// an exec is admitted, if need be over the limit: a health check or a shell to look for the leak
+// must get in just then.
+const strictPids = "org.runack.exec.pids"
+
+// admit puts the process into the container's resctrl group, and sees to it that a strict container
+// has room for it.
+func (ex *execution) admit(target *cgroupjoin.Target) error {
+	pid := ex.launch.child.Pid
+	rdt, err := ex.c.rdt()
+	if err != nil {
+		return err
+	}
+	if rdt != nil {
+		if err := rdt.Join(pid); err != nil {
+			return err
+		}
+	}
+	switch mode := ex.c.rec.Annotations[strictPids]; mode {
+	case "":
+		return nil
+	case "strict":
+		if err := target.Admit(ex.c.dir.path, pid); err != nil {
+			return fmt.Errorf("exec: %w", err)
+		}
+		return nil
+	default:
+		return fmt.Errorf("exec: annotation %s: %q: the only value is \"strict\"", strictPids, mode)
+	}
 }
 
 // announce tells about the process before its program runs, so that a supervisor knows the pid in

@@ -51,11 +51,12 @@ type Record struct {
 	Actor *Ident `json:"actor,omitempty"` // the runtime that carries out creating or starting
 	Init  *Ident `json:"init,omitempty"`  // known from the moment stage-1 exists
 
-	Cgroup     *cgroupjoin.Saved `json:"cgroup,omitempty"`
-	PrivatePID bool              `json:"privatePid,omitempty"` // init's death takes every process with it
-	Rootless   bool              `json:"rootless,omitempty"`
-	Systemd    bool              `json:"systemd,omitempty"`
-	Terminal   bool              `json:"terminal,omitempty"`
+	Cgroup     *cgroupjoin.Saved    `json:"cgroup,omitempty"`
+	RDT        *cgroupjoin.SavedRDT `json:"rdt,omitempty"`
+	PrivatePID bool                 `json:"privatePid,omitempty"` // init's death takes every process with it
+	Rootless   bool                 `json:"rootless,omitempty"`
+	Systemd    bool                 `json:"systemd,omitempty"`
+	Terminal   bool                 `json:"terminal,omitempty"`
 
 	// Which hooks are left for later commands, so that they need not read config.json otherwise.
 	Poststart bool `json:"poststart,omitempty"`
