@@ -9,14 +9,14 @@ import (
 
 // interleave moves a command's options in front of its arguments, since the cli package stops
 // reading options at the first argument, while runc's callers may write `delete ID --force`.
-// Left alone are exec and ps, whose arguments have options of their own, and what follows "--".
+// Left alone are exec, ps and try, whose arguments have options of their own, and what follows "--".
 func interleave(app *cli.App, args []string) []string {
 	at := commandIndex(app.Flags, args)
 	if at < 0 {
 		return args
 	}
 	cmd := app.Command(args[at])
-	if cmd == nil || cmd.SkipFlagParsing || cmd.Name == "exec" || cmd.Name == "ps" {
+	if cmd == nil || cmd.SkipFlagParsing || cmd.Name == "exec" || cmd.Name == "ps" || cmd.Name == "try" {
 		return args
 	}
 	options, rest := split(cmd.Flags, args[at+1:])

@@ -96,7 +96,7 @@ func commands() []*cli.Command {
 	all := []*cli.Command{
 		createCommand(), startCommand(), runCommand(), execCommand(), stateCommand(), killCommand(),
 		deleteCommand(), listCommand(), psCommand(), pauseCommand(), resumeCommand(),
-		specCommand(), planCommand(), featuresCommand(),
+		specCommand(), planCommand(), featuresCommand(), tryCommand(),
 		refusedCommand("checkpoint"), refusedCommand("restore"),
 	}
 	for _, c := range all {
