@@ -275,3 +275,12 @@ func forkAs(t *testing.T, pid int) (proc, bool) {
 	}
 	return proc{}, false
 }
+
+// cpuTime is what this process has used, its children not counted.
+func cpuTime(t testing.TB) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
