@@ -132,11 +132,11 @@ func (c *Cgroup) killAll() error {
 	if c.killAtOnce() == nil && c.saved.Layout == V2 {
 		return nil
 	}
-	_, err := c.signalAll(unix.SIGKILL)
+	err := c.signalAll(unix.SIGKILL)
 	if isGone(err) || errors.Is(err, ErrNoCgroup) {
 		err = nil
 	}
-	return errors.Join(err, c.thaw())
+	return errors.Join(err, c.thawTree())
 }
 
 // allPids lists the processes of several trees, each once.

@@ -57,10 +57,13 @@ func (c *Cgroup) Thaw() error {
 
 // thaw is for the ways out as well: it does not mind a cgroup that is gone.
 func (c *Cgroup) thaw() error {
-	dir := c.freezerPath()
-	if dir == "" {
-		return nil
+	if dir := c.freezerPath(); dir != "" {
+		return c.thawDir(dir)
 	}
+	return nil
+}
+
+func (c *Cgroup) thawDir(dir string) error {
 	file, value := "cgroup.freeze", "0"
 	if c.freezerV1() {
 		file, value = "freezer.state", "THAWED"
@@ -69,6 +72,26 @@ func (c *Cgroup) thaw() error {
 		return explain("thaw cgroup", err)
 	}
 	return nil
+}
+
+// thawTree thaws the sub-cgroups too, which a container may have frozen by itself. On v1 nothing in
+// them would die otherwise.
+func (c *Cgroup) thawTree() error {
+	dir := c.freezerPath()
+	if dir == "" {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case isGone(err):
+			return nil
+		case err != nil:
+			return explain("thaw cgroup", err)
+		case entry.IsDir():
+			return c.thawDir(path)
+		}
+		return nil
+	})
 }
 
 // Frozen reports whether the container was told to freeze, by Freeze and not through a cgroup above

@@ -20,9 +20,9 @@ func (c *Cgroup) Kill(sig unix.Signal) error {
 			return nil
 		}
 	}
-	pids, err := c.signalAll(sig)
-	if err == nil && len(pids) > 0 && sig == unix.SIGKILL {
-		return c.thaw()
+	err := c.signalAll(sig)
+	if sig == unix.SIGKILL {
+		err = errors.Join(err, c.thawTree())
 	}
 	return err
 }
@@ -39,10 +39,10 @@ func (c *Cgroup) killAtOnce() error {
 // signalAll freezes, signals and thaws. While the cgroup is frozen no process in it can fork or exit,
 // so no number in the list can come to mean another process. Where freezing does not work (there is
 // no freezer, or a task sleeps too deep) the signals are sent all the same.
-func (c *Cgroup) signalAll(sig unix.Signal) (pids []int, err error) {
+func (c *Cgroup) signalAll(sig unix.Signal) (err error) {
 	wasFrozen, err := c.Frozen()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !wasFrozen {
 		frozen := c.Freeze() == nil
@@ -52,10 +52,11 @@ func (c *Cgroup) signalAll(sig unix.Signal) (pids []int, err error) {
 			}
 		}()
 	}
-	if pids, err = c.Pids(true); err != nil {
-		return nil, err
+	pids, err := c.Pids(true)
+	if err != nil {
+		return err
 	}
-	return pids, signal(pids, sig)
+	return signal(pids, sig)
 }
 
 // signal skips 0, which stands for a process out of sight and would mean our own process group.

@@ -142,11 +142,17 @@ func child(t testing.TB) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	killLater(t, cmd)
+	return cmd
+}
+
+// killLater ends a process with the test. It does not wait: one that is frozen dies only when its
+// cgroup is destroyed, later on.
+func killLater(t testing.TB, cmd *exec.Cmd) {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		go func() { _ = cmd.Wait() }()
 	})
-	return cmd
 }
 
 // keepOpen gives a command a stdin that says nothing.
