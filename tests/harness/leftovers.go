@@ -181,6 +181,9 @@ func removeCgroup(path string) error {
 }
 
 func (s snapshot) descriptors() {
+	// The reaper of orphans opens directories below /proc while it has the lock.
+	children.mu.Lock()
+	defer children.mu.Unlock()
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {
 		return

@@ -2,6 +2,10 @@ package harness
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,4 +83,27 @@ func cgroupMounts() (v1, v2 []string) {
 		}
 	}
 	return v1, v2
+}
+
+// HasController tells whether a container can have limits of this controller here.
+func HasController(name string) bool {
+	v1, _ := cgroupMounts()
+	for _, place := range v1 {
+		if filepath.Base(place) == name {
+			return true
+		}
+	}
+	if CgroupVersion() != "v2" {
+		return false
+	}
+	list, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
+	return err == nil && slices.Contains(strings.Fields(string(list)), name)
+}
+
+// ControlFile is where a file of a container's cgroup is: v1 and v2 have names of their own.
+func ControlFile(controller, path, v1Name, v2Name string) string {
+	if CgroupVersion() == "v2" {
+		return filepath.Join(cgroupRoot, path, v2Name)
+	}
+	return filepath.Join(cgroupRoot, controller, path, v1Name)
 }

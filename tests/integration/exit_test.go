@@ -1,0 +1,109 @@
+package integration
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"runack/tests/harness"
+)
+
+// The whole domain: it is small.
+func TestEveryExitCodeOfExecPassesThrough(t *testing.T) {
+	e := harness.New(t)
+	id, _ := detached(e)
+	for code := range 256 {
+		e.Fails(code, "exec", id, "/bin/probe", "exit", strconv.Itoa(code))
+	}
+	remove(e, id)
+}
+
+func TestEveryExitCodeOfRunPassesThrough(t *testing.T) {
+	e := harness.New(t)
+	step := 15 // 0 and 255 among them
+	if harness.Soak() {
+		step = 1
+	}
+	for code := 0; code < 256; code += step {
+		b := e.Bundle(harness.Probe("exit", strconv.Itoa(code)))
+		e.Fails(code, "run", "-b", b.Dir, e.ID(fmt.Sprint("c", code)))
+	}
+}
+
+// Signals whose default action ends a process.
+func deadly() []syscall.Signal {
+	var all []syscall.Signal
+	for s := syscall.Signal(1); s <= 64; s++ {
+		switch s {
+		case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH: // nothing happens
+		case syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU: // it stops
+		default:
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func TestDeathBySignalOfExecIs128PlusTheSignal(t *testing.T) {
+	e := harness.New(t)
+	id, _ := detached(e)
+	for _, s := range deadly() {
+		e.Fails(128+int(s), "exec", id, "/bin/probe", "die", strconv.Itoa(int(s)))
+	}
+	remove(e, id)
+}
+
+// Only in the host's PID namespace can init die of its own signal: elsewhere pid 1 is spared.
+func TestDeathBySignalOfInitIs128PlusTheSignal(t *testing.T) {
+	e := harness.New(t)
+	for _, s := range []syscall.Signal{1, 2, 6, 9, 15, 34, 64} {
+		b := e.Bundle(harness.Probe("die", strconv.Itoa(int(s))), harness.WithoutNamespace("pid"))
+		e.Fails(128+int(s), "run", "-b", b.Dir, e.ID(fmt.Sprint("c", int(s))))
+	}
+}
+
+func TestDeathOfPid1Is128PlusTheSignal(t *testing.T) {
+	e := harness.New(t)
+	e.Fails(128+11, "run", "-b", e.Bundle(harness.Probe("crash")).Dir, e.ID("crash"))
+
+	p := e.Runtime("run", "-b", e.Bundle(harness.Probe("wait")).Dir, e.ID("killed")).Piped().Start()
+	p.Expect("ready")
+	e.OK("kill", e.ID("killed"), "KILL")
+	if r := p.Wait(); r.Code != 128+9 {
+		t.Error(r)
+	}
+}
+
+// What `run` gets, init gets; but for 32 to 34, which Go's runtime keeps from its programs.
+func TestRunForwardsSignals(t *testing.T) {
+	e := harness.New(t)
+	p := e.Runtime("run", "-b", e.Bundle(harness.Probe("wait")).Dir, e.ID("c")).Piped().Start()
+	p.Expect("ready")
+	for _, s := range []syscall.Signal{1, 2, 3, 10, 12, 35, 64} {
+		p.Signal(s)
+		p.Expect(fmt.Sprint("signal ", int(s)))
+	}
+	p.Signal(syscall.SIGTERM)
+	p.Expect("signal 15")
+	if r := p.Wait(); r.Code != 0 {
+		t.Error(r)
+	}
+}
+
+func TestExecForwardsSignals(t *testing.T) {
+	e := harness.New(t)
+	id, _ := detached(e)
+	p := e.Runtime("exec", id, "/bin/probe", "wait").Piped().Start()
+	p.Expect("ready")
+	for _, s := range []syscall.Signal{1, 2, 10, 12, 35} {
+		p.Signal(s)
+		p.Expect(fmt.Sprint("signal ", int(s)))
+	}
+	p.Signal(syscall.SIGTERM)
+	p.Expect("signal 15")
+	if r := p.Wait(); r.Code != 0 {
+		t.Error(r)
+	}
+	remove(e, id)
+}
