@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,9 @@ var flags = []string{
 	"-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer",
 	"-fsanitize=address,undefined", "-fno-sanitize-recover=all",
 }
+
+// extra flags of single programs.
+var extra = map[string][]string{"fuzz": {"-fsanitize=fuzzer"}} // clang alone has libFuzzer
 
 // sources of one program: all of the stage but its main, and the program's own.
 func sources(program string) ([]string, error) {
@@ -53,7 +57,7 @@ func fingerprint(cc string, srcs []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, _ = fmt.Fprint(h, string(version), flags)
+	_, _ = fmt.Fprint(h, string(version), flags, extra)
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
@@ -88,7 +92,7 @@ func compile(cc, program string) (string, error) {
 	}
 	old, _ := filepath.Glob(filepath.Join(dir, program+"-"+cc+"-*"))
 	tmp := bin + fmt.Sprintf(".new%d", os.Getpid())
-	args := append(append([]string{}, flags...), "-o", tmp)
+	args := slices.Concat(flags, extra[program], []string{"-o", tmp})
 	if out, err := exec.Command(cc, append(args, srcs...)...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s %s: %w\n%s", cc, program, err, out)
 	}

@@ -96,6 +96,7 @@ static const struct wording {
 	{ "payload", "invalid UTF-8", "utf8" },
 	{ "payload", "lone surrogate", "utf8" },
 	{ "payload", "more than one value", "not_object" },
+	/* Also "too many values", which only text that is no JSON gets to. */
 	{ "payload", "", "syntax" },
 	{ "", "not an object", "not_object" },
 	{ NULL, "unknown field", "unknown_key" },
@@ -141,7 +142,7 @@ static const char *kind_of(const struct failure *f)
 
 	if (f->err == EMFILE)
 		return "lost_descriptors";
-	if (f->err == E2BIG)
+	if (f->err == E2BIG && strncmp(f->detail, "too many values", 15) != 0)
 		return "surplus_descriptors";
 	if (f->err == EPIPE && streq(f->object, "header") && !*f->detail)
 		return "short_header";
