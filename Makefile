@@ -123,7 +123,7 @@ sanitize: $(BUILD)/stage.asan ## build the stage under address and undefined-beh
 # glibc's: musl has no sanitizer runtime.
 $(BUILD)/stage.asan: $(STAGE_DEPS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined \
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=all -o $@ $(STAGE_SRC)
 
 .PHONY: install

@@ -226,6 +226,14 @@ static int join_data(struct stage *s, const struct fs_request *r, char *buf, siz
 	return t.cut ? stage_fail(s, E2BIG, r->object, "the options exceed a page") : 0;
 }
 
+/* The way back from a detour. A mapped root may have no right to the runtime's working directory. */
+static int open_back(void)
+{
+	int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
 /* Runs inside `stand`, a tmpfs that only this function's caller knows. */
 static int mount2_in(struct stage *s, const struct fs_request *r, int stand, const char *data)
 {
@@ -253,7 +261,7 @@ static int mount2_in(struct stage *s, const struct fs_request *r, int stand, con
 static int mount2_new(struct stage *s, const struct fs_request *r)
 {
 	struct fs_request empty = { .object = r->object, .type = "tmpfs", .first = "mode=0700" };
-	close_fd int back = (int)sys_result(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	close_fd int back = open_back();
 	char data[MOUNT_DATA_MAX];
 
 	if (back < 0)
@@ -333,7 +341,7 @@ int fs_new_empty(struct stage *s, const char *object, const char *context)
  * replaced along with the superblock's, so the present ones go with the call. */
 static int mount2_remount(struct stage *s, int fd, const struct fs_request *r)
 {
-	close_fd int back = (int)sys_result(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	close_fd int back = open_back();
 	char data[MOUNT_DATA_MAX];
 	uint64_t attr = 0;
 	int e = join_data(s, r, data, sizeof(data));

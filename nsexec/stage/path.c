@@ -97,6 +97,7 @@ static ssize_t walk_read_link(struct stage *s, const struct walk *w, char *buf, 
 	close_fd int fd = path_open(s, w->real, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
+	buf[0] = '\0';
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)

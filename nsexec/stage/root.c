@@ -29,12 +29,21 @@ static int propagation_check(struct stage *s, const void *args)
 	return attr_check_propagation(s, "flags", a->flags);
 }
 
+/* Kernels before 6.9 refuse mount_setattr(2) on a mount without a parent: a host that runs from its
+ * initial ramdisk. mount(2) does not mind. */
+static int set_top(uint64_t flags)
+{
+	return (int)sys_result(mount(NULL, "/", NULL, (unsigned long)flags, NULL));
+}
+
 static int propagation_run(struct stage *s, const void *args)
 {
 	const struct propagation_args *a = args;
 	close_fd int fd = (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	int e = fd < 0 ? fd : attr_propagation_one(fd, a->flags);
 
+	if (e == -EINVAL)
+		e = set_top(a->flags);
 	if (e == -EINVAL)
 		return stage_fail(s, e, "/", "the runtime's root is no mount point (a chroot?)");
 	return e ? stage_fail(s, e, "/", NULL) : 0;
@@ -78,8 +87,12 @@ static int set_parent(struct stage *s, const char *path, int place, uint64_t fla
 	for (int i = 0; e == -EINVAL && i < PATH_MAX / 2; i++) {
 		close_fd int up =
 			(int)sys_result(openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-		if (up < 0 || path_same(up, at) > 0)
+		if (up < 0)
 			break;
+		if (path_same(up, at) > 0) {
+			e = set_top(flags);
+			break;
+		}
 		(void)close(at);
 		at = steal_fd(&up);
 		e = attr_propagation_one(at, flags);
@@ -223,7 +236,7 @@ static void unescape(char *s)
 
 static bool parse_mount_line(char *line, struct mount_line *ret)
 {
-	char *field[5], *save = NULL;
+	char *field[5] = { NULL }, *save = NULL;
 	char *dash = strstr(line, " - ");
 
 	if (!dash)

@@ -2,11 +2,11 @@
 /*
  * Carries a plan out without the runtime and without stage-0, for tests of single steps:
  *
- *	stepper [-u] [-p] [-n] [-i] [-c] [-f tree:PATH | -f rtree:PATH]... < STEPS
+ *	stepper [-u] [-p] [-n] [-i] [-c] [-0] [-f tree:PATH | -f rtree:PATH]... < STEPS
  *
  * STEPS is the JSON array that a plan frame has. The steps run in a new mount namespace, with -u in
  * a new user namespace (ids mapped to themselves), -p PID, -n network, -i IPC, -c cgroup namespace.
- * -f gives the plan a descriptor: a detached clone of PATH. Every frame of the stage is printed, one
+ * -0 makes the host's /dev/null the program's standard input. -f gives the plan a descriptor: a detached clone of PATH. Every frame of the stage is printed, one
  * a line; a terminal's output follows the line "tty".
  */
 #include "../stage.h"
@@ -26,6 +26,7 @@ static struct stage stage = { .side = "stage-1", .listener = -1, .root_fd = -1, 
 static int given[16];
 static size_t n_given;
 static int master = -1;
+static bool no_input;
 
 static _Noreturn void die(const char *what)
 {
@@ -119,8 +120,7 @@ static void print_frames(int fd)
 			die("payload");
 		read_full(fd, payload, n);
 		payload[n] = '\0';
-		printf("%s\n", payload);
-		fflush(stdout);
+		fprintf(stderr, "%s\n", payload);
 		if (strstr(payload, "\"mounted\""))
 			answer_mounted(fd);
 	}
@@ -133,7 +133,6 @@ static void print_terminal(void)
 
 	if (master < 0)
 		return;
-	printf("tty\n");
 	while ((n = read(master, buf, sizeof(buf))) > 0)
 		fwrite(buf, 1, (size_t)n, stdout);
 	fflush(stdout);
@@ -187,6 +186,8 @@ static _Noreturn void child(int flags, int go)
 			_exit(wait_for(pid));
 		}
 	}
+	if (no_input && (close(0) < 0 || open("/dev/null", O_RDWR) != 0))
+		die("/dev/null");
 	stage.host_proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (plan_check(&stage))
 		stage_die(&stage, STEP_CODE_check_plan);
@@ -198,13 +199,14 @@ int main(int argc, char **argv)
 	int flags = CLONE_NEWNS, opt, sync[2], go[2];
 	char c;
 
-	while ((opt = getopt(argc, argv, "upnicf:")) != -1) {
+	while ((opt = getopt(argc, argv, "upnic0f:")) != -1) {
 		switch (opt) {
 		case 'u': flags |= CLONE_NEWUSER; break;
 		case 'p': flags |= CLONE_NEWPID; break;
 		case 'n': flags |= CLONE_NEWNET; break;
 		case 'i': flags |= CLONE_NEWIPC; break;
 		case 'c': flags |= CLONE_NEWCGROUP; break;
+		case '0': no_input = true; break;
 		case 'f': give(optarg); break;
 		default: return 2;
 		}
