@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ type CreateOptions struct {
 	Systemd      bool  // let systemd make the cgroup
 	Rootless     *bool // do without cgroups that cannot be made; nil decides by itself
 	IO           IO
-	Timeout      time.Duration // for each wait on the stage; 0 for DefaultTimeout
+	Context      context.Context // its end interrupts the create, which then leaves nothing; nil for none
+	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
 	Transcript   *handshake.Transcript
 }
 
@@ -55,7 +57,10 @@ type creation struct {
 	undo   undoStack
 	c      *Container
 	launch *launch
-	hooked bool // a hook ran, so that poststop hooks are due even if the create fails
+	// interruptible is called once nothing can be interrupted any more; it returns the interruption
+	// that was quicker.
+	interruptible func() error
+	hooked        bool // a hook ran, so that poststop hooks are due even if the create fails
 }
 
 // Create creates a container up to the point where its program would run. It happens whole, or it
@@ -83,6 +88,9 @@ func (s *Store) compile(o CreateOptions) (*creation, error) {
 		return nil, err
 	}
 	cr := &creation{store: s, opts: o}
+	if cr.opts.Context == nil {
+		cr.opts.Context = context.Background()
+	}
 	if err := cr.compile(); err != nil {
 		return nil, fmt.Errorf("container %s: %w", o.ID, err)
 	}
@@ -108,8 +116,12 @@ func (cr *creation) create() (*Container, error) {
 	return cr.c, nil
 }
 
-// blame says it where a failure is due to somebody who forced the container away meanwhile.
+// blame says it where a failure is due to an interruption, or to somebody who forced the container
+// away meanwhile.
 func (cr *creation) blame(err error) error {
+	if cause := context.Cause(cr.opts.Context); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
 	current, cerr := cr.c.dir.isCurrent()
 	if cerr != nil || current || errors.Is(err, errDeleted) {
 		return err
@@ -286,6 +298,7 @@ func (cr *creation) start() error {
 		return err
 	}
 	cr.undo.add(cr.launch.kill)
+	cr.interruptible = killWith(cr.opts.Context, cr.launch.process())
 	if err := cr.recordInit(); err != nil {
 		return err
 	}
@@ -400,6 +413,9 @@ func (cr *creation) finish() error {
 	}
 	if cr.opts.IO.PidFile != "" {
 		cr.undo.add(func() error { return os.Remove(cr.opts.IO.PidFile) })
+	}
+	if err := cr.interruptible(); err != nil {
+		return err
 	}
 	if err := cr.update(func(r *Record) { r.Phase, r.Actor = phaseCreated, nil }); err != nil {
 		return err

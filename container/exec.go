@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,8 +24,9 @@ type ExecOptions struct {
 	Override     Override       // applied to the process of the configuration
 	SubCgroups   map[string]string
 	IgnorePaused bool
-	Reap         bool          // the stage stays and reaps what the process leaves behind
-	Timeout      time.Duration // for each wait on the stage; 0 for DefaultTimeout
+	Reap         bool            // the stage stays and reaps what the process leaves behind
+	Context      context.Context // its end interrupts the start, not the running process; nil for none
+	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
 	Transcript   *handshake.Transcript
 }
 
@@ -39,6 +41,16 @@ type execution struct {
 	peers   peers
 	launch  *launch
 	undo    undoStack
+	// interruptible is called once nothing can be interrupted any more; it returns the interruption
+	// that was quicker.
+	interruptible func() error
+}
+
+func (ex *execution) context() context.Context {
+	if ex.opts.Context == nil {
+		return context.Background()
+	}
+	return ex.opts.Context
 }
 
 // Exec starts a process in the container and returns once the kernel runs it, or with what
@@ -75,10 +87,15 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 		return 0, err
 	}
 	defer fg.close()
-	if err := ex.ready(); err != nil {
-		return 0, err
-	}
-	p, err := ex.run()
+	var p *Process
+	err = fg.starting(func(ctx context.Context) error {
+		ex.opts.Context = ctx
+		if err := ex.ready(); err != nil {
+			return err
+		}
+		p, err = ex.run()
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -163,8 +180,11 @@ func (ex *execution) run() (*Process, error) {
 	return process, nil
 }
 
-// blame says it where a failure is due to the end of the container.
+// blame says it where a failure is due to an interruption, or to the end of the container.
 func (ex *execution) blame(err error) error {
+	if cause := context.Cause(ex.context()); cause != nil && !errors.Is(err, cause) {
+		return ex.c.wrap(fmt.Errorf("%w: %w", cause, err))
+	}
 	gone, werr := waitPidFD(ex.init, 0)
 	if werr != nil || !gone {
 		return ex.c.wrap(err)
@@ -194,6 +214,7 @@ func (ex *execution) carryOut() (*Process, error) {
 		return nil, err
 	}
 	ex.undo.add(ex.launch.kill)
+	ex.interruptible = killWith(ex.context(), ex.launch.process())
 	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
 		return nil, err
 	}
@@ -211,6 +232,9 @@ func (ex *execution) carryOut() (*Process, error) {
 	}
 	if err := ex.converse(); err != nil {
 		return nil, ex.launch.explain(err)
+	}
+	if err := ex.interruptible(); err != nil {
+		return nil, err
 	}
 	if err := ex.launch.child.Close(); err != nil {
 		return nil, err

@@ -1,9 +1,11 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -13,8 +15,9 @@ import (
 // comes back. One per process of the runtime: it takes all signals.
 type foreground struct {
 	signals  chan os.Signal
-	terminal *terminal // nil without one
-	reaping  bool      // orphans come to us and are reaped
+	early    []os.Signal // came while the process was being started, for it
+	terminal *terminal   // nil without one
+	reaping  bool        // orphans come to us and are reaped
 }
 
 // signalBuffer is how many signals can wait while a container starts.
@@ -47,8 +50,54 @@ func (f *foreground) close() {
 	}
 }
 
+// An Interruption is a signal that ended a start instead of going to the program.
+type Interruption struct{ Signal unix.Signal }
+
+func (e *Interruption) Error() string { return "interrupted by " + unix.SignalName(e.Signal) }
+
+// interrupts says whether a signal is to end a start that is under way, as it would end any
+// program that does not mind it. Others wait for the program.
+func interrupts(s os.Signal) bool {
+	switch s {
+	case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
+		return true
+	}
+	return false
+}
+
+// starting runs act, which is to start the process. A signal that would end this program ends act's
+// context, so that act can clear up. act runs on the caller's thread, which may have a mount
+// namespace of its own.
+func (f *foreground) starting(act func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-f.signals:
+				if interrupts(s) {
+					cancel(&Interruption{s.(unix.Signal)})
+				}
+				// One that came too late to end the start is the program's too.
+				f.early = append(f.early, s)
+			}
+		}
+	})
+	err := act(ctx)
+	close(done)
+	watch.Wait()
+	return err
+}
+
 // wait passes signals on until the process ends, and returns its exit code.
 func (f *foreground) wait(p *Process) (int, error) {
+	for _, s := range f.early {
+		f.handle(p, s)
+	}
 	ended := make(chan error, 1)
 	go func() {
 		_, err := waitPidFD(p.PidFD, -1)

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,12 @@ func (s *Store) Run(o RunOptions) (int, error) {
 		return 0, err
 	}
 	defer fg.close()
-	c, err := cr.createAndStart()
+	var c *Container
+	err = fg.starting(func(ctx context.Context) error {
+		cr.opts.Context = ctx
+		c, err = cr.createAndStart()
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -51,7 +57,7 @@ func (cr *creation) createAndStart() (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.Start(StartOptions{Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript})
+	err = c.Start(StartOptions{Context: cr.opts.Context, Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript})
 	if err == nil {
 		return c, nil
 	}

@@ -30,7 +30,7 @@ func (cr *creation) runCreateHooks() ([]byte, error) {
 		name  string
 		hooks []specs.Hook
 	}{{hooks.Prestart, h.Prestart}, {hooks.CreateRuntime, h.CreateRuntime}} { //nolint:staticcheck // deprecated, still to be run
-		if err := hooks.Run(context.Background(), point.name, point.hooks, state); err != nil {
+		if err := hooks.Run(cr.opts.Context, point.name, point.hooks, state); err != nil {
 			return nil, err
 		}
 	}
@@ -38,7 +38,7 @@ func (cr *creation) runCreateHooks() ([]byte, error) {
 }
 
 // runPoststart runs the poststart hooks of a container whose program runs.
-func (c *Container) runPoststart() error {
+func (c *Container) runPoststart(ctx context.Context) error {
 	if !c.rec.Poststart {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (c *Container) runPoststart() error {
 	if err != nil {
 		return err
 	}
-	return hooks.Run(context.Background(), hooks.Poststart, spec.Hooks.Poststart, state)
+	return hooks.Run(ctx, hooks.Poststart, spec.Hooks.Poststart, state)
 }
 
 // runPoststop runs the poststop hooks of a container that is gone. A failure is a warning and the

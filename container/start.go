@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,8 @@ import (
 
 // StartOptions say how to start.
 type StartOptions struct {
-	Timeout    time.Duration // for the answer to start; 0 for DefaultTimeout
+	Context    context.Context // its end interrupts the start, which stops the container; nil for none
+	Timeout    time.Duration   // for the answer to start; 0 for DefaultTimeout
 	Transcript *handshake.Transcript
 }
 
@@ -28,11 +30,19 @@ func (c *Container) Start(o StartOptions) error {
 		return err
 	}
 	defer pidfd.Close()
-	if err := c.carryOutStart(pidfd, o); err != nil {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
+	interruptible := killWith(o.Context, &Process{Pid: c.rec.Init.Pid, PidFD: pidfd})
+	err = c.carryOutStart(pidfd, o)
+	if ierr := interruptible(); ierr != nil {
+		err = joinTeardown(ierr, err)
+	}
+	if err != nil {
 		return c.wrap(err)
 	}
 	c.recordStarted()
-	if err := c.runPoststart(); err != nil {
+	if err := c.runPoststart(o.Context); err != nil {
 		return joinTeardown(c.wrap(err), c.killAndWait(pidfd))
 	}
 	return nil

@@ -69,6 +69,11 @@ func (s *Store) Try(o TryOptions) (int, error) {
 	if err == nil {
 		code, err = t.run()
 	}
+	// To whoever sent it, a signal ends the command all the same before there is one.
+	var early *Interruption
+	if errors.As(err, &early) {
+		code, err = 128+int(early.Signal), nil
+	}
 	return code, joinTeardown(err, t.remove())
 }
 

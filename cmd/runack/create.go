@@ -19,6 +19,9 @@ func createCommand() *cli.Command {
 			}
 			defer logTranscript(o.Transcript)
 			o.IO.Detach = true
+			ctx, stop := interruptible()
+			defer stop()
+			o.Context = ctx
 			ctr, err := store(c).Create(o)
 			if err != nil {
 				return err

@@ -54,6 +54,11 @@ func execAction(c *cli.Context) (int, error) {
 	}
 	defer ctr.Close()
 	defer logTranscript(o.Transcript)
+	if o.IO.Detach {
+		ctx, stop := interruptible()
+		defer stop()
+		o.Context = ctx
+	}
 	return ctr.ExecAndWait(o)
 }
 
@@ -81,6 +86,7 @@ func execOptions(c *cli.Context) (container.ExecOptions, error) {
 		SubCgroups:   cgroups,
 		IgnorePaused: c.Bool("ignore-paused"),
 		Reap:         c.Bool("reap"),
+		Timeout:      timeout(),
 		Transcript:   transcript(c),
 		Override: container.Override{
 			Args:           args,

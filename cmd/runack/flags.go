@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -144,6 +145,17 @@ func createOptions(c *cli.Context) (container.CreateOptions, error) {
 		Systemd:      c.Bool("systemd-cgroup"),
 		Rootless:     less,
 		IO:           io,
+		Timeout:      timeout(),
 		Transcript:   transcript(c),
 	}, nil
+}
+
+// timeout is the bound for each wait on the stage: the variable RUNACK_TIMEOUT (such as 30s), or 0
+// for the default. A variable and no flag, since clients choose the flags.
+func timeout() time.Duration {
+	d, err := time.ParseDuration(os.Getenv("RUNACK_TIMEOUT"))
+	if err != nil || d < 0 {
+		return 0
+	}
+	return d
 }

@@ -95,7 +95,7 @@ func usageError(c *cli.Context, err error, isSubcommand bool) error {
 func commands() []*cli.Command {
 	all := []*cli.Command{
 		createCommand(), startCommand(), runCommand(), execCommand(), stateCommand(), killCommand(),
-		deleteCommand(), listCommand(), psCommand(), pauseCommand(), resumeCommand(),
+		deleteCommand(), listCommand(), psCommand(), pauseCommand(), resumeCommand(), updateCommand(), eventsCommand(),
 		specCommand(), planCommand(), featuresCommand(), tryCommand(),
 		refusedCommand("checkpoint"), refusedCommand("restore"),
 	}

@@ -27,7 +27,11 @@ func runCommand() *cli.Command {
 				return err
 			}
 			defer logTranscript(create.Transcript)
-			create.IO.Detach = c.Bool("detach")
+			if create.IO.Detach = c.Bool("detach"); create.IO.Detach {
+				ctx, stop := interruptible()
+				defer stop()
+				create.Context = ctx
+			}
 			status, err := store(c).Run(container.RunOptions{
 				CreateOptions: create,
 				Keep:          c.Bool("keep"),

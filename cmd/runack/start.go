@@ -23,7 +23,9 @@ func startCommand() *cli.Command {
 			defer ctr.Close()
 			t := transcript(c)
 			defer logTranscript(t)
-			return ctr.Start(container.StartOptions{Transcript: t})
+			ctx, stop := interruptible()
+			defer stop()
+			return ctr.Start(container.StartOptions{Context: ctx, Timeout: timeout(), Transcript: t})
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/container"
+	"runack/handshake"
 )
 
 func tryCommand() *cli.Command {
@@ -131,6 +132,10 @@ func parseVolume(s string) (container.TryBind, error) {
 		return b, err
 	}
 	b.Source, b.Destination = source, parts[1]
+	var st unix.Stat_t
+	if errno, ok := unix.Stat(source, &st).(unix.Errno); ok { //nolint:errorlint // a bare errno
+		return b, fmt.Errorf("%s: %s", source, handshake.ErrnoName(errno))
+	}
 	return b, nil
 }
 
