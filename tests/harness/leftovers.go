@@ -231,9 +231,11 @@ func describeFile(path string) string {
 func settle(before snapshot, look func() snapshot, limit time.Duration) []Leftover {
 	end := time.Now().Add(limit)
 	for {
+		// Taken first: what ends while we look must make us look again.
+		running := descendants(os.Getpid())
 		left := look().since(before)
 		waited := false
-		for _, pid := range descendants(os.Getpid()) {
+		for _, pid := range running {
 			if _, old := before[fmt.Sprintf("process %d", pid)]; !old && time.Now().Before(end) {
 				waited = ended(pid, time.Until(end)) || waited
 			}
