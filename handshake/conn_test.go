@@ -222,13 +222,13 @@ func testOutOfTurn(t *testing.T, p Protocol, s State, side Side, typ Type, fds i
 
 // A whole create, the start that follows, and an exec, with every optional message.
 func TestConversations(t *testing.T) {
-	goroutines := runtime.NumGoroutine()
 	for p, script := range map[Protocol]string{
 		CreateProtocol: "runtime:spawn stage-0:ready runtime:join stage-1:joined runtime:plan stage-1:console stage-1:mounted runtime:proceed stage-1:console stage-1:created",
 		StartProtocol:  "runtime:start stage-1:console stage-1:executing stage-1:listener",
 		ExecProtocol:   "runtime:spawn stage-0:ready runtime:join stage-1:joined runtime:plan stage-1:console stage-1:executing stage-1:listener",
 	} {
 		t.Run(p.String(), func(t *testing.T) {
+			goroutines := runtime.NumGoroutine()
 			run, stage := pair(t, p)
 			for _, line := range strings.Fields(script) {
 				side, typ, _ := strings.Cut(line, ":")
@@ -248,10 +248,11 @@ func TestConversations(t *testing.T) {
 			if _, err := run.Receive(soon(), -1); err != io.EOF { //nolint:errorlint // it must be bare
 				t.Fatalf("at the end: %v", err)
 			}
+			// Counted here, since the goroutine of a subtest can outlive t.Run by a moment.
+			if n := runtime.NumGoroutine(); n > goroutines {
+				t.Errorf("%d goroutines, before %d", n, goroutines)
+			}
 		})
-	}
-	if n := runtime.NumGoroutine(); n > goroutines {
-		t.Errorf("%d goroutines, before %d", n, goroutines)
 	}
 }
 

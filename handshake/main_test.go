@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -47,17 +48,12 @@ func child(t testing.TB, fd int) (pidfd int, die func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := false
-	die = func() {
-		if dead {
-			return
-		}
-		dead = true
+	die = sync.OnceFunc(func() {
 		_ = stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Error("helper:", err)
 		}
-	}
+	})
 	t.Cleanup(func() {
 		die()
 		_ = unix.Close(pidfd)
