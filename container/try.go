@@ -58,7 +58,7 @@ func (s *Store) Try(o TryOptions) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	j, err := s.startJanitor(id)
+	j, err := s.startJanitor(id, filepath.Dir(dir))
 	if err != nil {
 		return 0, err
 	}
@@ -173,8 +173,9 @@ type janitor struct {
 // TryCleanUpFlag is the option of the verb try that makes a process the janitor of an ID.
 const TryCleanUpFlag = "clean-up"
 
-// startJanitor starts it before there is anything to clear up, in the host's mount namespace.
-func (s *Store) startJanitor(id string) (*janitor, error) {
+// startJanitor starts it before there is anything to clear up, in the host's mount namespace. temp is
+// where the bundle's directory will be, absolute.
+func (s *Store) startJanitor(id, temp string) (*janitor, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, failed("make pipe", "", err)
@@ -183,6 +184,7 @@ func (s *Store) startJanitor(id string) (*janitor, error) {
 	cmd := exec.Command("/proc/self/exe", "--root", s.Root, "try", "--"+TryCleanUpFlag, id)
 	cmd.Args[0] = "runack"
 	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 	cmd.Stdin = r
 	// A session of its own: a ^C is for the container, and a hangup of the terminal too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -334,6 +334,15 @@ func TestTryKilledLeavesNothing(t *testing.T) {
 	p.Wait()
 }
 
+// The janitor has another working directory.
+func TestTryKilledWithARelativeTMPDIR(t *testing.T) {
+	e := newTry(t)
+	p := e.Runtime("try", "sh", "-c", "echo ready; exec sleep 1000").Env("TMPDIR=.").In(e.Temp).Piped().Start()
+	p.Expect("ready")
+	p.Signal(unix.SIGKILL)
+	p.Wait()
+}
+
 // Killed at any time on the way. The delays need not hit any point exactly: nothing may be left
 // wherever they hit.
 func TestTryKilledOnTheWayLeavesNothing(t *testing.T) {
