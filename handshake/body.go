@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strconv"
 	"unicode/utf8"
@@ -42,7 +43,7 @@ func decodeStrict(body []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &fault{KindNotObject, "one JSON object", "more"}
 	}
 	return nil

@@ -160,7 +160,8 @@ func (c *Conn) Receive(deadline time.Time, died int) (*Frame, error) {
 	}
 	closeAll(c.arrived)
 	c.arrived = nil
-	if err != ErrDied && err != ErrDeadline { //nolint:errorlint // the bare ones alone leave the stream intact
+	var inside *ProtocolError // then the stream is of no further use, even if time alone is to blame
+	if errors.As(err, &inside) || !errors.Is(err, ErrDied) && !errors.Is(err, ErrDeadline) {
 		c.broken = err
 	}
 	return nil, err
@@ -270,7 +271,7 @@ func (c *Conn) cutShort(kind Kind, got, want int, err error) error {
 	if errors.Is(err, errLost) {
 		return c.readError(err)
 	}
-	if err == io.EOF { //nolint:errorlint // read returns it bare
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	f := &fault{kind, strconv.Itoa(want) + " bytes", strconv.Itoa(got)}

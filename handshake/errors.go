@@ -181,11 +181,11 @@ func ErrnoName(e unix.Errno) string {
 	return "errno " + strconv.Itoa(int(e))
 }
 
-// errText is err.Error() with bare errnos by name, because clients take some of the kernel's words
+// errText is err.Error() with an errno by name, because clients take some of the kernel's words
 // for a statement about the container's program.
 func errText(err error) string {
 	var errno unix.Errno
-	if errors.As(err, &errno) && err == error(errno) {
+	if errors.As(err, &errno) {
 		return ErrnoName(errno)
 	}
 	return err.Error()
