@@ -149,3 +149,46 @@ func TestOOMWithoutMemoryController(t *testing.T) {
 		t.Error("WatchOOM without a memory controller")
 	}
 }
+
+func init() {
+	roles["fill"] = func([]string) error {
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+		kept := bytes.Repeat([]byte{1}, 64<<20)
+		if _, err := os.Stdout.WriteString("full\n"); err != nil {
+			return err
+		}
+		_, err := os.Stdin.Read(kept[:1])
+		return err
+	}
+}
+
+// fillMemory starts a process that holds 64 MiB in c.
+func fillMemory(t testing.TB, c *Cgroup) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=fill")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killLater(t, cmd)
+	if err := c.Attach(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdin.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
