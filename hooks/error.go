@@ -62,7 +62,8 @@ type stepError struct {
 }
 
 func (e *stepError) Error() string {
-	if errno, ok := e.errno.(unix.Errno); ok {
+	var errno unix.Errno
+	if errors.As(e.errno, &errno) {
 		return e.step + ": " + handshake.ErrnoName(errno)
 	}
 	return e.step + ": " + e.errno.Error()

@@ -222,7 +222,7 @@ func TestOutputIsBounded(t *testing.T) {
 	if line := err.Error(); len(line) > lineMax+200 || !strings.HasSuffix(line, "; last") || strings.Contains(line, "\n") {
 		t.Errorf("error line of %d bytes: %.100s", len(line), line)
 	}
-	if rep.Stderr != e.Stderr || rep.Err != err || rep.Duration <= 0 {
+	if rep.Stderr != e.Stderr || !errors.Is(rep.Err, err) || rep.Duration <= 0 {
 		t.Errorf("report %+v", rep)
 	}
 }

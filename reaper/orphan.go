@@ -186,7 +186,7 @@ func (r *Reaper) unknown(pids []int) []int {
 // the number may have changed hands in between.
 func (r *Reaper) pinOne(pid int) (bool, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err == unix.ESRCH {
+	if errors.Is(err, unix.ESRCH) {
 		return false, nil
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func TestStatusOfEveryEnd(t *testing.T) {
 
 // TestManyExitsOneWakeUp: signals and events merge, exits must not.
 func TestManyExitsOneWakeUp(t *testing.T) {
-	const n = 1000
+	const n = 400
 	r := newReaper(t, Options{})
 	sub := r.Subscribe()
 	defer sub.Close()

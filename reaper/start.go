@@ -190,7 +190,7 @@ func (s *Start) told(e Exit) {
 // Wait returns the process's exit once it has been told. Errors: the context's; ErrClosed if the
 // Reaper was closed before; EINVAL if the start failed.
 func (s *Start) Wait(ctx context.Context) (Exit, error) {
-	if e, err := s.outcome(); err != errPending {
+	if e, err := s.outcome(); !errors.Is(err, errPending) {
 		return e, err
 	}
 	select {
@@ -200,7 +200,7 @@ func (s *Start) Wait(ctx context.Context) (Exit, error) {
 		return Exit{}, ctx.Err()
 	}
 	e, err := s.outcome()
-	if err == errPending {
+	if errors.Is(err, errPending) {
 		err = ErrClosed
 	}
 	return e, err

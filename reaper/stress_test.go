@@ -59,6 +59,7 @@ func TestStress(t *testing.T) {
 	close(numbers)
 	work.Wait()
 	waitUntil(t, "everything was told", func() bool { return o.complete() || t.Failed() })
+	waitUntil(t, "all is decided", func() bool { return r.Stats().Undecided == 0 })
 	stop()
 	reading.Wait()
 	for _, problem := range o.verdict() {
