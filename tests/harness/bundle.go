@@ -34,8 +34,14 @@ func (e *Env) Bundle(edits ...Edit) *Bundle {
 	e.bundles++
 	dir := filepath.Join(e.Dir, fmt.Sprintf("bundle-%d", e.bundles))
 	e.mu.Unlock()
+	return e.BundleIn(dir, edits...)
+}
+
+// BundleIn makes a bundle in a directory of the caller's choice.
+func (e *Env) BundleIn(dir string, edits ...Edit) *Bundle {
+	e.T.Helper()
 	b := &Bundle{Dir: dir, Rootfs: filepath.Join(dir, "rootfs"), Spec: &specs.Spec{}, e: e}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		e.T.Fatal(err)
 	}
 	if err := makeRootfs(b.Rootfs); err != nil {
@@ -135,7 +141,7 @@ func makeBase() error {
 	if err != nil {
 		return err
 	}
-	probe := filepath.Join(shared.repo, "build", "probe")
+	probe := ProbePath()
 	if _, err := os.Stat(probe); err != nil {
 		return fmt.Errorf("there is no %s: run `make test-build` first", probe)
 	}
@@ -159,6 +165,9 @@ func makeBase() error {
 	}
 	return nil
 }
+
+// ProbePath is the probe on the host.
+func ProbePath() string { return filepath.Join(shared.repo, "build", "probe") }
 
 func staticBusybox() (string, error) {
 	if p := os.Getenv("RUNACK_BUSYBOX"); p != "" {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -381,7 +383,10 @@ func (c *Cmd) Try() (Result, error) {
 	return p.wait()
 }
 
-// OneLine checks that an error is one clear line that says all of want, and returns it.
+// A message of the text log, quoted where it holds a space.
+var logMessage = regexp.MustCompile(`\bmsg=("(?:[^"\\]|\\.)*"|\S+)`)
+
+// OneLine checks that an error is one clear line that says all of want, and returns its message.
 func OneLine(t testing.TB, stderr string, want ...string) string {
 	t.Helper()
 	line := strings.TrimSuffix(stderr, "\n")
@@ -389,10 +394,17 @@ func OneLine(t testing.TB, stderr string, want ...string) string {
 	if lines := strings.Split(line, "\n"); len(lines) != 1 && IsRunack() || line == "" {
 		t.Errorf("want one line of error, got %q", stderr)
 	}
-	for _, w := range want {
-		if !strings.Contains(line, w) {
-			t.Errorf("the error %q does not say %q", line, w)
+	message := line
+	if m := logMessage.FindAllStringSubmatch(line, -1); m != nil {
+		message = m[len(m)-1][1]
+		if plain, err := strconv.Unquote(message); err == nil {
+			message = plain
 		}
 	}
-	return line
+	for _, w := range want {
+		if !strings.Contains(message, w) {
+			t.Errorf("the error %q does not say %q", message, w)
+		}
+	}
+	return message
 }

@@ -219,3 +219,6 @@ func (e *Env) AssertClean() {
 		e.T.FailNow()
 	}
 }
+
+// RuntimePath is the runtime under test, for hooks that call it.
+func RuntimePath() string { return shared.runtime }

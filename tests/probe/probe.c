@@ -3,7 +3,8 @@
  * probe: a static program for the containers of the tests, for facts that busybox cannot show and
  * acts that it cannot do. Every verb writes plain lines.
  *
- *	probe signals          blocked and ignored signals, by raw system calls, without /proc
+ *	probe signals [FILE]   blocked and ignored signals, by raw system calls, without /proc; into
+ *	                       FILE, since the shell in front of a redirection has signals of its own
  *	probe fds              open descriptors, without /proc
  *	probe args [ARG...]    every argument on its own line, in brackets
  *	probe env              the environment in its order, in brackets
@@ -189,8 +190,11 @@ int main(int argc, char **argv, char **envp)
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (strcmp(verb, "signals") == 0)
+	if (strcmp(verb, "signals") == 0) {
+		if (argc > 2 && !freopen(argv[2], "w", stdout))
+			die(argv[2]);
 		return show_signals();
+	}
 	if (strcmp(verb, "fds") == 0)
 		return show_fds();
 	if (strcmp(verb, "args") == 0)
