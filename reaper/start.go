@@ -174,7 +174,7 @@ func (s *Start) exited(e Exit) {
 		e.Late = s.group.init == initTold
 		s.told(s.r.publish(e))
 		s.group.leave(s)
-	default:
+	case Loose, Orphan:
 		s.told(s.r.publish(e))
 	}
 }
