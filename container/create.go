@@ -60,7 +60,8 @@ type creation struct {
 	// interruptible is called once nothing can be interrupted any more; it returns the interruption
 	// that was quicker.
 	interruptible func() error
-	hooked        bool // a hook ran, so that poststop hooks are due even if the create fails
+	aim           func(*Process) // run: where set, told of init before it is started
+	hooked        bool           // a hook ran, so that poststop hooks are due even if the create fails
 }
 
 // Create creates a container up to the point where its program would run. It happens whole, or it
@@ -405,9 +406,13 @@ func (cr *creation) mounted() error {
 	return cr.launch.child.Proceed(state)
 }
 
-// finish makes the container known and lets it go.
+// finish makes the container known and lets it go. The limits come as late as possible: the stage
+// has done what needs files and memory, and all that is left happens on behalf of the container.
 func (cr *creation) finish() error {
 	cr.c.init = cr.launch.process()
+	if err := setRlimits(cr.c.init.Pid, cr.plan.Rlimits); err != nil {
+		return err
+	}
 	if err := cr.opts.IO.announce(cr.peers, cr.c.init); err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ type execution struct {
 	// interruptible is called once nothing can be interrupted any more; it returns the interruption
 	// that was quicker.
 	interruptible func() error
+	aim           func(*Process) // where set, told of the process just before it may run
 }
 
 func (ex *execution) context() context.Context {
@@ -89,7 +90,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 	defer fg.close()
 	var p *Process
 	err = fg.starting(func(ctx context.Context) error {
-		ex.opts.Context = ctx
+		ex.opts.Context, ex.aim = ctx, fg.aim
 		if err := ex.ready(); err != nil {
 			return err
 		}
@@ -227,19 +228,36 @@ func (ex *execution) carryOut() (*Process, error) {
 	if err := ex.announce(); err != nil {
 		return nil, err
 	}
-	if err := ex.launch.sendPlan(ex.plan, nil); err != nil {
+	if err := ex.sendPlan(); err != nil {
 		return nil, err
 	}
 	if err := ex.converse(); err != nil {
 		return nil, ex.launch.explain(err)
 	}
-	if err := ex.interruptible(); err != nil {
-		return nil, err
-	}
 	if err := ex.launch.child.Close(); err != nil {
 		return nil, err
 	}
 	return ex.launch.process(), nil
+}
+
+// sendPlan lets the stage do its work. From here on the process may be the program at any moment,
+// so that a signal is not to end the exec any more, but is for the process.
+func (ex *execution) sendPlan() error {
+	if ex.aim != nil {
+		ex.aim(ex.launch.process())
+	}
+	if err := ex.interruptible(); err != nil {
+		return err
+	}
+	pid := ex.launch.child.Pid
+	before, after := splitRlimits(ex.plan.Rlimits, 3+len(ex.opts.IO.Extra))
+	if err := setRlimits(pid, before); err != nil {
+		return err
+	}
+	if err := ex.launch.sendPlan(ex.plan, nil); err != nil {
+		return err
+	}
+	return setRlimits(pid, after)
 }
 
 // strictPids is the annotation of a container whose execs are refused at its pids limit. Without it

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -15,9 +16,10 @@ import (
 // comes back. One per process of the runtime: it takes all signals.
 type foreground struct {
 	signals  chan os.Signal
-	early    []os.Signal // came while the process was being started, for it
-	terminal *terminal   // nil without one
-	reaping  bool        // orphans come to us and are reaped
+	target   atomic.Pointer[Process] // who gets signals while the process is being started
+	held     []os.Signal             // came before there was a process, for it
+	terminal *terminal               // nil without one
+	reaping  bool                    // orphans come to us and are reaped
 }
 
 // signalBuffer is how many signals can wait while a container starts.
@@ -65,9 +67,9 @@ func interrupts(s os.Signal) bool {
 	return false
 }
 
-// starting runs act, which is to start the process. A signal that would end this program ends act's
-// context, so that act can clear up. act runs on the caller's thread, which may have a mount
-// namespace of its own.
+// starting runs act, which is to start the process. Until act has called aim, a signal that would end
+// this program ends act's context, so that act can clear up. act runs on the caller's thread, which
+// may have a mount namespace of its own.
 func (f *foreground) starting(act func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -79,11 +81,7 @@ func (f *foreground) starting(act func(context.Context) error) error {
 			case <-done:
 				return
 			case s := <-f.signals:
-				if interrupts(s) {
-					cancel(&Interruption{s.(unix.Signal)})
-				}
-				// One that came too late to end the start is the program's too.
-				f.early = append(f.early, s)
+				f.early(s, cancel)
 			}
 		}
 	})
@@ -93,9 +91,28 @@ func (f *foreground) starting(act func(context.Context) error) error {
 	return err
 }
 
+// aim says that the process may become the program at any moment: signals are for it from now on.
+func (f *foreground) aim(p *Process) { f.target.Store(p) }
+
+// early handles a signal that comes while the process is being started. Orphans stay for later: what
+// is reaped now could be a hook.
+func (f *foreground) early(s os.Signal, cancel context.CancelCauseFunc) {
+	p := f.target.Load()
+	switch {
+	case s == unix.SIGCHLD:
+	case p != nil:
+		f.handle(p, s)
+	case interrupts(s):
+		cancel(&Interruption{s.(unix.Signal)})
+		f.held = append(f.held, s) // one that comes too late to end the start is the program's too
+	default:
+		f.held = append(f.held, s)
+	}
+}
+
 // wait passes signals on until the process ends, and returns its exit code.
 func (f *foreground) wait(p *Process) (int, error) {
-	for _, s := range f.early {
+	for _, s := range append(f.held, unix.SIGCHLD) {
 		f.handle(p, s)
 	}
 	ended := make(chan error, 1)

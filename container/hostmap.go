@@ -99,7 +99,8 @@ func writeOOMScoreAdj(pid int, p *plan.Plan) error {
 }
 
 // setRlimits sets the process's resource limits from outside: raising a hard limit takes a
-// privilege that the stage has given up inside a user namespace.
+// privilege that the stage has given up inside a user namespace. It has to come before the stage
+// changes its user: without CAP_SYS_RESOURCE prlimit(2) wants the ids to be the caller's.
 func setRlimits(pid int, limits []plan.Rlimit) error {
 	for _, l := range limits {
 		err := unix.Prlimit(pid, l.Type, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil)
@@ -108,4 +109,20 @@ func setRlimits(pid int, limits []plan.Rlimit) error {
 		}
 	}
 	return nil
+}
+
+// stageFiles is how many descriptors the stage of an exec needs, with room to spare.
+const stageFiles = 64
+
+// splitRlimits parts the limits of an exec into those to set before its plan goes out, and those
+// that the stage could not work under: a number of files that does not even leave it its own.
+func splitRlimits(limits []plan.Rlimit, files int) (before, after []plan.Rlimit) {
+	for _, l := range limits {
+		if l.Type == unix.RLIMIT_NOFILE && l.Soft < uint64(files+stageFiles) {
+			after = append(after, l)
+		} else {
+			before = append(before, l)
+		}
+	}
+	return before, after
 }

@@ -67,8 +67,11 @@ func (i Ident) open() (*os.File, error) {
 		return nil, nil
 	}
 	fd, err := unix.PidfdOpen(i.Pid, 0)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
-		// EINVAL: the number is a thread's now, so the process is gone.
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return nil, nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+		// The number is a thread's now, so the process is gone. EINVAL before Linux 6.9.
 		return nil, nil
 	}
 	if err != nil {

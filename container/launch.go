@@ -118,8 +118,7 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// sendPlan opens what the plan wants opened and sends both. Limits come after the descriptors have
-// been sent, so that a small RLIMIT_NOFILE does not keep the stage from receiving them.
+// sendPlan opens what the plan wants opened and sends both.
 func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 	steps, err := p.WireSteps()
 	if err != nil {
@@ -130,10 +129,7 @@ func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 		return err
 	}
 	defer closeFiles(files)
-	if err := l.child.Plan(handshake.PlanBody{Steps: steps}, descriptors(files)); err != nil {
-		return l.explain(err)
-	}
-	return setRlimits(l.child.Pid, p.Rlimits)
+	return l.explain(l.child.Plan(handshake.PlanBody{Steps: steps}, descriptors(files)))
 }
 
 func descriptors(files []*os.File) []int {

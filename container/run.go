@@ -37,6 +37,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	var c *Container
 	err = fg.starting(func(ctx context.Context) error {
 		cr.opts.Context = ctx
+		cr.aim = fg.aim
 		c, err = cr.createAndStart()
 		return err
 	})
@@ -56,6 +57,12 @@ func (cr *creation) createAndStart() (*Container, error) {
 	c, err := cr.create()
 	if err != nil {
 		return nil, err
+	}
+	if cr.aim != nil {
+		// Signals are init's from here on. The stage dies of them as the program would, so that a
+		// hanging startContainer hook can be interrupted still.
+		cr.aim(c.init)
+		cr.opts.Context = nil
 	}
 	err = c.Start(StartOptions{Context: cr.opts.Context, Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript})
 	if err == nil {
