@@ -131,9 +131,9 @@ void actions_run(struct stage *s, struct frame *f, uint32_t node)
 	uint32_t at = node + 1;
 
 	for (uint32_t i = 0; i < nodes[node].len; i++, at = nodes[at].next) {
-		const struct action_kind *kind;
+		const struct action_kind *kind = NULL;
 		struct action a = { 0 };
-		if (read_action(s, f, at, &a, &kind))
+		if (read_action(s, f, at, &a, &kind) || !kind)
 			stage_die(s, STEP_CODE_read_frame);
 		if (kind->run(s, &a))
 			stage_die(s, kind->code);

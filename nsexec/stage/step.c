@@ -246,7 +246,10 @@ static int find_row(struct stage *s, uint32_t node, const struct step_row **ret)
 	    n[2].type != JSON_STRING)
 		return stage_fail(s, EBADMSG, "op", "a step must start with it");
 	*ret = row_by_op(n[2].str);
-	return *ret ? 0 : stage_fail(s, EBADMSG, n[2].str, "unknown step");
+	if (*ret)
+		return 0;
+	(void)stage_fail(s, EBADMSG, n[2].str, "unknown step");
+	return -EBADMSG;
 }
 
 static int read_step(struct stage *s, uint32_t node, const struct step_row *row,

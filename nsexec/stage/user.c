@@ -20,14 +20,14 @@ static const struct field uid_fields[] = {
 /* One line of passwd(5): name:password:uid:gid:gecos:home:shell. */
 static bool home_of_line(struct stage *s, char *line, uint64_t uid)
 {
-	char *field[7], *p = line;
+	char *field[7];
 	uint64_t v = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(field); i++) {
-		field[i] = p ? p : line + strlen(line);
-		p = p ? strchr(p, ':') : NULL;
-		if (p)
-			*p++ = '\0';
+		field[i] = line;
+		line += strcspn(line, ":");
+		if (*line)
+			*line++ = '\0';
 	}
 	if (!*field[2] || strlen(field[2]) > 10)
 		return false;
