@@ -238,18 +238,18 @@ union step_args {
 	uint64_t align;
 };
 
-static int find_row(struct stage *s, uint32_t node, const struct step_row **ret)
+/* The row of the step at node; NULL, described in s->fail, where it names none. */
+static const struct step_row *find_row(struct stage *s, uint32_t node)
 {
 	const struct json_node *n = s->plan.doc.nodes + node;
+	const struct step_row *row = NULL;
 
 	if (n->type != JSON_OBJECT || n->len == 0 || !streq(n[1].str, "op") ||
 	    n[2].type != JSON_STRING)
-		return stage_fail(s, EBADMSG, "op", "a step must start with it");
-	*ret = row_by_op(n[2].str);
-	if (*ret)
-		return 0;
-	(void)stage_fail(s, EBADMSG, n[2].str, "unknown step");
-	return -EBADMSG;
+		(void)stage_fail(s, EBADMSG, "op", "a step must start with it");
+	else if (!(row = row_by_op(n[2].str)))
+		(void)stage_fail(s, EBADMSG, n[2].str, "unknown step");
+	return row;
 }
 
 static int read_step(struct stage *s, uint32_t node, const struct step_row *row,
@@ -268,13 +268,16 @@ static int read_step(struct stage *s, uint32_t node, const struct step_row *row,
 
 static int check_step(struct stage *s, uint32_t node, const struct step_row **ret_row)
 {
+	const struct step_row *row = find_row(s, node);
 	union step_args args;
-	int e = find_row(s, node, ret_row);
+	int e;
 
-	if (!e)
-		e = read_step(s, node, *ret_row, &args);
-	if (!e && (*ret_row)->impl->check)
-		e = (*ret_row)->impl->check(s, &args);
+	*ret_row = row;
+	if (!row)
+		return -EBADMSG;
+	e = read_step(s, node, row, &args);
+	if (!e && row->impl->check)
+		e = row->impl->check(s, &args);
 	return e;
 }
 
@@ -363,12 +366,14 @@ int plan_take_rights(struct stage *s)
 
 	s->in_hook = true;
 	for (uint32_t at = nodes[s->at].next; !e && at < s->end; at = nodes[at].next) {
-		e = find_row(s, at, &row);
-		if (!e && sets_rights(row->code)) {
-			e = read_step(s, at, row, &args);
-			if (!e)
-				e = row->impl->run(s, &args);
-		}
+		row = find_row(s, at);
+		if (!row)
+			return -EBADMSG;
+		if (!sets_rights(row->code))
+			continue;
+		e = read_step(s, at, row, &args);
+		if (!e)
+			e = row->impl->run(s, &args);
 	}
 	return e;
 }
@@ -389,9 +394,8 @@ void plan_run(struct stage *s)
 	for (uint32_t i = 0; i < nodes[body.steps].len; i++, at = nodes[at].next) {
 		s->at = at;
 		int64_t began = s->trace ? now() : 0;
-		int e = find_row(s, at, &row);
-		if (!e)
-			e = read_step(s, at, row, &args);
+		row = find_row(s, at);
+		int e = row ? read_step(s, at, row, &args) : -EBADMSG;
 		if (!e)
 			e = row->impl->run(s, &args);
 		if (e)
