@@ -59,7 +59,7 @@ var limitTests = []struct {
 		map[string]string{"memory/memory.oom_control": "oom_kill_disable 1*"}, nil},
 	{"memory.kernel", memory(specs.LinuxMemory{Kernel: ptr(int64(1 << 20)), KernelTCP: ptr(int64(1 << 20))}), nil, nil},
 	{"cpu.shares", cpu(specs.LinuxCPU{Shares: ptr(uint64(2048))}),
-		map[string]string{"cpu/cpu.shares": "2048"}, map[string]string{"cpu/cpu.weight": "170"}},
+		map[string]string{"cpu/cpu.shares": "2048"}, map[string]string{"cpu/cpu.weight": "174"}},
 	{"cpu.quota", cpu(specs.LinuxCPU{Quota: ptr(int64(30000))}),
 		map[string]string{"cpu/cpu.cfs_quota_us": "30000"}, map[string]string{"cpu/cpu.max": "30000 100000"}},
 	{"cpu.period", cpu(specs.LinuxCPU{Quota: ptr(int64(30000)), Period: ptr(uint64(50000))}),

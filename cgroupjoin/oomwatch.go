@@ -41,7 +41,7 @@ func (c *Cgroup) WatchOOM() (*OOMWatch, error) {
 }
 
 // watchV2: the kernel reports a change of these files to inotify. cgroup.events is there for the end
-// of the last process; the removal of a cgroup is not reported.
+// of the last process.
 func watchV2(dir, file string) (int, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -80,9 +80,12 @@ func watchV1(dir, file string) (int, error) {
 // FD is readable when there is something for Read. It stays the watch's.
 func (w *OOMWatch) FD() int { return w.fd }
 
-// Read takes what has been reported. oom: there was an OOM since the last call. gone: the cgroup is
-// removed, or has lost its last process; nothing will be reported any more. On v1 oom comes when the
-// memory has run out, a moment before the killed process has ended.
+// Read takes what has been reported. oom: there was an OOM since the last call. On v1 it comes when
+// the memory has run out, a moment before the killed process has ended. gone: the cgroup is removed,
+// or has lost its last process.
+//
+// Do not count on gone alone: v2 reports a change of cgroup.events up to 10 ms late, and not at all
+// if the cgroup has been removed by then. Wait for the container's init as well.
 func (w *OOMWatch) Read() (oom, gone bool, err error) {
 	buf := make([]byte, 4096)
 	reported := false
@@ -119,8 +122,8 @@ func (w *OOMWatch) populated() bool {
 	return err == nil && eventValue(string(events), "populated") == "1"
 }
 
-// Wait blocks until there is something for Read, or until the descriptor stop, which may be -1, is
-// readable; then stopped is true.
+// Wait blocks until there is something for Read, or until the descriptor stop is readable (the pidfd
+// of the container's init, say); then stopped is true.
 func (w *OOMWatch) Wait(stop int) (stopped bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
 	for {

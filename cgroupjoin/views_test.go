@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,14 +76,11 @@ func reenter() error {
 }
 
 func remountReadOnly() error {
-	dirs, err := filepath.Glob(cgroupRoot + "/*")
+	host, err := Detect()
 	if err != nil {
 		return err
 	}
-	for _, dir := range append(dirs, cgroupRoot) {
-		if !isFS(dir, unix.CGROUP_SUPER_MAGIC) && !isFS(dir, unix.CGROUP2_SUPER_MAGIC) {
-			continue
-		}
+	for _, dir := range host.Mounts {
 		if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
 			return fmt.Errorf("remount %s read-only: %w", dir, err)
 		}
