@@ -146,7 +146,8 @@ PROBE := $(BUILD)/probe
 # What runs real containers has suites of its own.
 CONTAINER_PKGS := ./tests/integration/...
 FAULT_PKGS := $(if $(wildcard tests/faults/*_test.go),./tests/faults/...)
-ALL_PKGS = $(or $(shell $(GO) list ./...),$(error go list found no package))
+# -e: a recipe is expanded before it runs, when nsexec/stage.bin may not be there yet.
+ALL_PKGS = $(or $(shell $(GO) list -e ./...),$(error go list found no package))
 UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
 
 $(COUNT): $(wildcard tests/count/*.go) go.mod
