@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
-
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
@@ -25,9 +25,10 @@ type CreateOptions struct {
 	Bundle       string // directory; empty for the current one
 	NoPivot      bool
 	NoNewKeyring bool
-	Init         bool  // the stage stays as pid 1
-	Systemd      bool  // let systemd make the cgroup
-	Rootless     *bool // do without cgroups that cannot be made; nil decides by itself
+	Init         bool   // the stage stays as pid 1
+	Systemd      bool   // let systemd make the cgroup
+	Rootless     *bool  // do without cgroups that cannot be made; nil decides by itself
+	NotifySocket string // systemd's NOTIFY_SOCKET; empty for none
 	IO           IO
 	Context      context.Context // its end interrupts the create, which then leaves nothing; nil for none
 	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
@@ -170,6 +171,11 @@ func (cr *creation) compile() error {
 	if err := createFacts(&facts, spec, cr.bundle.Dir, cr.bundle.Rootfs); err != nil {
 		return err
 	}
+	if cr.opts.NotifySocket != "" {
+		stateDir := filepath.Join(cr.store.Root, cr.opts.ID)
+		notifyFacts(&facts, spec, stateDir)
+		spec = withNotify(spec, stateDir)
+	}
 	cr.plan, err = plan.Create(spec, cr.bundle.Dir, cr.bundle.Rootfs, facts, cr.planOptions())
 	return err
 }
@@ -207,6 +213,11 @@ func (cr *creation) claim() error {
 	if err := cr.c.saveConfig(cr.bundle.Spec); err != nil {
 		return err
 	}
+	if cr.c.rec.Notify {
+		if err := makeNotifyDir(dir); err != nil {
+			return err
+		}
+	}
 	return dir.writeRecord(cr.c.rec)
 }
 
@@ -230,6 +241,7 @@ func (cr *creation) newRecord() *Record {
 			return n.Type == specs.PIDNamespace && n.Mode == plan.New
 		}),
 		Rootless: cr.rootless(), Systemd: cr.opts.Systemd, Terminal: spec.Process.Terminal,
+		Notify: cr.opts.NotifySocket != "",
 	}
 	if h := spec.Hooks; h != nil {
 		r.Poststart, r.Poststop = len(h.Poststart) > 0, len(h.Poststop) > 0

@@ -58,6 +58,8 @@ type Record struct {
 	Systemd    bool                 `json:"systemd,omitempty"`
 	Terminal   bool                 `json:"terminal,omitempty"`
 
+	Notify bool `json:"notify,omitempty"` // a notify socket is mounted in the container
+
 	// Which hooks are left for later commands, so that they need not read config.json otherwise.
 	Poststart bool `json:"poststart,omitempty"`
 	Poststop  bool `json:"poststop,omitempty"`

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,14 +59,18 @@ func (cr *creation) createAndStart() (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	o := StartOptions{
+		Context: cr.opts.Context, Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript,
+		NotifySocket: cr.opts.NotifySocket,
+	}
 	if cr.aim != nil {
+		// In the foreground this process is the service's main one.
+		o.Context, o.NotifyPid = nil, os.Getpid()
 		// Signals are init's from here on. The stage dies of them as the program would, so that a
 		// hanging startContainer hook can be interrupted still.
 		cr.aim(c.init)
-		cr.opts.Context = nil
 	}
-	err = c.Start(StartOptions{Context: cr.opts.Context, Timeout: cr.opts.Timeout, Transcript: cr.opts.Transcript})
-	if err == nil {
+	if err = c.Start(o); err == nil {
 		return c, nil
 	}
 	_ = c.init.Signal(unix.SIGKILL)

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,30 +21,50 @@ type StartOptions struct {
 	Context    context.Context // its end interrupts the start, which stops the container; nil for none
 	Timeout    time.Duration   // for the answer to start; 0 for DefaultTimeout
 	Transcript *handshake.Transcript
+	// NotifySocket is systemd's NOTIFY_SOCKET: Start then also waits until the container is ready,
+	// and names NotifyPid (0: init) as the service's main process.
+	NotifySocket string
+	NotifyPid    int
 }
 
 // Start lets a created container's program run, and returns once the kernel runs it, or with what
 // execve(2) answered. Poststart hooks run before it returns.
 func (c *Container) Start(o StartOptions) error {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	pidfd, err := c.beginStart()
 	if err != nil {
 		return err
 	}
 	defer pidfd.Close()
-	if o.Context == nil {
-		o.Context = context.Background()
+	notifier, err := c.bindNotify(o.NotifySocket)
+	if err != nil {
+		return joinTeardown(c.wrap(err), c.unstart())
 	}
+	defer notifier.close()
+	if err := c.start(pidfd, o); err != nil {
+		return c.wrap(err)
+	}
+	if notifier == nil {
+		return nil
+	}
+	return c.wrap(notifier.serve(o.Context, pidfd, cmp.Or(o.NotifyPid, c.rec.Init.Pid)))
+}
+
+// start takes the claimed start to its end.
+func (c *Container) start(pidfd *os.File, o StartOptions) error {
 	interruptible := killWith(o.Context, &Process{Pid: c.rec.Init.Pid, PidFD: pidfd})
-	err = c.carryOutStart(pidfd, o)
+	err := c.carryOutStart(pidfd, o)
 	if ierr := interruptible(); ierr != nil {
 		err = joinTeardown(ierr, err)
 	}
 	if err != nil {
-		return c.wrap(err)
+		return err
 	}
 	c.recordStarted()
 	if err := c.runPoststart(o.Context); err != nil {
-		return joinTeardown(c.wrap(err), c.killAndWait(pidfd))
+		return joinTeardown(err, c.killAndWait(pidfd))
 	}
 	return nil
 }

@@ -144,6 +144,7 @@ func createOptions(c *cli.Context) (container.CreateOptions, error) {
 		Init:         c.Bool("init"),
 		Systemd:      c.Bool("systemd-cgroup"),
 		Rootless:     less,
+		NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		IO:           io,
 		Timeout:      timeout(),
 		Transcript:   transcript(c),

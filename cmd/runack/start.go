@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/urfave/cli/v2"
 
 	"runack/container"
@@ -25,7 +27,9 @@ func startCommand() *cli.Command {
 			defer logTranscript(t)
 			ctx, stop := interruptible()
 			defer stop()
-			return ctr.Start(container.StartOptions{Context: ctx, Timeout: timeout(), Transcript: t})
+			return ctr.Start(container.StartOptions{
+				Context: ctx, Timeout: timeout(), Transcript: t, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+			})
 		},
 	}
 }
