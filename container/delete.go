@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -14,7 +15,8 @@ import (
 
 // DeleteOptions say how to delete.
 type DeleteOptions struct {
-	Force bool // kill what runs; succeed where there is nothing
+	Force   bool            // kill what runs; succeed where there is nothing
+	Context context.Context // its end ends poststop hooks; nil for none
 }
 
 // killTimeout bounds the wait for the death of a killed init: as long as runc waits.
@@ -23,6 +25,9 @@ const killTimeout = 10 * time.Second
 // Delete removes a container and all that belongs to it. Without Force it refuses one that runs,
 // and is an error (ErrNotExist) for one that is not there.
 func (s *Store) Delete(id string, o DeleteOptions) error {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	c, err := s.Load(id)
 	var broken *RecordError
 	switch {
@@ -65,7 +70,7 @@ func (c *Container) delete(o DeleteOptions) error {
 	if err != nil {
 		return err
 	}
-	c.rec.runPoststop(spec)
+	c.rec.runPoststop(o.Context, spec)
 	return nil
 }
 

@@ -91,6 +91,13 @@ func (f *foreground) starting(act func(context.Context) error) error {
 	return err
 }
 
+// ending runs act, which is to clear up after the process. There is nobody any more to pass a signal
+// on to: one that would end this program ends act's context.
+func (f *foreground) ending(act func(context.Context) error) error {
+	f.target.Store(nil)
+	return f.starting(act)
+}
+
 // aim says that the process may become the program at any moment: signals are for it from now on.
 func (f *foreground) aim(p *Process) { f.target.Store(p) }
 

@@ -47,10 +47,13 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	}
 	defer c.Close()
 	code, err := fg.wait(c.init)
-	if !o.Keep {
-		err = joinTeardown(err, ignoreNotExist(s.Delete(o.ID, DeleteOptions{Force: true})))
+	if o.Keep {
+		return code, err
 	}
-	return code, err
+	gone := fg.ending(func(ctx context.Context) error {
+		return s.Delete(o.ID, DeleteOptions{Force: true, Context: ctx})
+	})
+	return code, joinTeardown(err, ignoreNotExist(gone))
 }
 
 // createAndStart leaves nothing behind if either fails.

@@ -55,7 +55,7 @@ func (c *Container) runPoststart(ctx context.Context) error {
 
 // runPoststop runs the poststop hooks of a container that is gone. A failure is a warning and the
 // others run nevertheless, as the specification says.
-func (r *Record) runPoststop(spec *specs.Spec) {
+func (r *Record) runPoststop(ctx context.Context, spec *specs.Spec) {
 	if !r.Poststop || spec == nil || spec.Hooks == nil {
 		return
 	}
@@ -64,7 +64,7 @@ func (r *Record) runPoststop(spec *specs.Spec) {
 		logrus.Warn(err)
 		return
 	}
-	if err := hooks.Run(context.Background(), hooks.Poststop, spec.Hooks.Poststop, state); err != nil {
+	if err := hooks.Run(ctx, hooks.Poststop, spec.Hooks.Poststop, state); err != nil {
 		logrus.Warnf("container %s: %v", r.ID, err)
 	}
 }
@@ -73,6 +73,6 @@ func (r *Record) runPoststop(spec *specs.Spec) {
 // even where the create fails.
 func (cr *creation) poststopAfterFailure() {
 	if cr.hooked {
-		cr.c.rec.runPoststop(cr.bundle.Spec)
+		cr.c.rec.runPoststop(context.Background(), cr.bundle.Spec)
 	}
 }
