@@ -38,6 +38,9 @@ type Saved struct {
 	Prefix   string            `json:"prefix,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Rootless bool              `json:"rootless,omitempty"`
+	// Made: Create or Attach has found the cgroup to be free, and it is this container's. Until
+	// then it may be another's, whose processes Destroy must not kill.
+	Made bool `json:"made,omitempty"`
 	// Resources as last set. An update changes some of them, and both systemd and the v2 files
 	// need the others with them (a quota goes with its period).
 	Resources *specs.LinuxResources `json:"resources,omitempty"`
@@ -117,8 +120,11 @@ func Load(s Saved) (*Cgroup, error) {
 	return &Cgroup{saved: s}, nil
 }
 
-// Saved gives what Load needs. It changes with Create (a rootless container may lose paths), Attach
-// and Update.
+// Adopt declares the cgroup to be this container's, whatever is in it: for one that is found again
+// without a record.
+func (c *Cgroup) Adopt() { c.saved.Made = true }
+
+// Saved gives what Load needs. It changes with Create, Attach, Set and Update.
 func (c *Cgroup) Saved() Saved {
 	s := c.saved
 	s.Paths = maps.Clone(s.Paths)

@@ -26,6 +26,7 @@ func (c *Cgroup) Create() error {
 	if err := c.create(); err != nil {
 		return errors.Join(err, c.Undo())
 	}
+	c.saved.Made = true
 	return nil
 }
 
@@ -287,6 +288,9 @@ func (c *Cgroup) checkThawed() error {
 func (c *Cgroup) Undo() error {
 	var errs []error
 	if c.saved.Systemd {
+		if !c.saved.Made {
+			return nil
+		}
 		return c.Destroy()
 	}
 	own := make(map[string]bool, len(c.saved.Paths))

@@ -19,13 +19,39 @@ var destroyTimeout = 10 * time.Second
 // left are killed; in a shared PID namespace nobody else does it. It never waits for longer than its
 // bound: a process that sleeps uninterruptibly, or that the runtime has no right to kill, makes an
 // error that names it. A cgroup that is gone is no error. The cgroup is thawed in any case.
+//
+// A cgroup that Create never found to be free (Saved.Made) is removed if it is empty. Otherwise it is
+// another's, and is left alone.
 func (c *Cgroup) Destroy() error {
+	if !c.saved.Made {
+		return c.removeIfFree()
+	}
 	var errs []error
 	if c.saved.Systemd {
 		errs = append(errs, c.stopUnit())
 	}
 	errs = append(errs, c.remove(c.dirs()))
 	return errors.Join(errs...)
+}
+
+// unmadeTimeout bounds the wait for a stage that lost its runtime before the cgroup was recorded as
+// made: it ends by itself.
+var unmadeTimeout = 2 * time.Second
+
+func (c *Cgroup) removeIfFree() error {
+	deadline := time.Now().Add(unmadeTimeout)
+	for {
+		pids, err := allPids(c.dirs())
+		if err != nil || len(pids) == 0 {
+			if err == nil && !c.saved.Systemd {
+				err = c.remove(c.dirs())
+			}
+			return err
+		}
+		if waitGone(pids, deadline) != nil {
+			return nil
+		}
+	}
 }
 
 // dirs lists the directories of the cgroup, each once, in the order of the controllers.

@@ -238,6 +238,52 @@ func TestDestroy(t *testing.T) {
 	}
 }
 
+// A runtime that died before it had looked at the cgroup leaves a record behind that says so. What is
+// in the cgroup then is another's.
+func TestDestroySparesWhatIsNotOurs(t *testing.T) {
+	defer func(old time.Duration) { unmadeTimeout = old }(unmadeTimeout)
+	unmadeTimeout = 50 * time.Millisecond
+	theirs := created(t, nil)
+	cmd := member(t, theirs)
+	ours, err := New(Config{ID: "ours", Path: theirs.saved.Path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(ours.Saved())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	if _, state := procStat(cmd.Process.Pid); state == "Z" || state == "" || !theirs.Exists() {
+		t.Fatal("another's process was killed")
+	}
+	again.Adopt()
+	if err := again.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, cmd)
+	wantGone(t, theirs)
+}
+
+// An empty one, made by a runtime that died at once, is removed.
+func TestDestroyWhatWasHardlyMade(t *testing.T) {
+	c := newCgroup(t, nil)
+	before := c.Saved()
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, c)
+}
+
 func fillSubCpuset2(t testing.TB, c *Cgroup) {
 	t.Helper()
 	if dir := c.Paths()["cpuset"]; dir != "" {

@@ -21,6 +21,7 @@ type Target struct {
 	cg    *Cgroup
 	paths map[string]string
 	sub   string // below the container's cgroup; for systemd, which wants it by that name
+	init  int    // pid of the container's init, where its present cgroup will do as well; or 0
 }
 
 // Target gives the container's own cgroup.
@@ -37,6 +38,7 @@ func (c *Cgroup) ExecTarget(initPid int, sub map[string]string) (*Target, error)
 		return c.subTarget(sub)
 	}
 	t := c.Target()
+	t.init = initPid
 	dir, ok := t.paths[""]
 	if !ok || !refusesProcesses(dir) {
 		return t, nil
@@ -47,8 +49,7 @@ func (c *Cgroup) ExecTarget(initPid int, sub map[string]string) (*Target, error)
 	return t, nil // and let the kernel say what is wrong with it
 }
 
-// InitTarget gives the cgroup that init is in at present, in the v2 hierarchy: for an exec that the
-// kernel refused with EBUSY, or ENOENT, although ExecTarget saw nothing in its way.
+// InitTarget gives the cgroup that init is in at present, in the v2 hierarchy.
 func (c *Cgroup) InitTarget(initPid int) (*Target, error) {
 	mount := cgroupRoot
 	if c.saved.Layout == Hybrid {
@@ -185,15 +186,28 @@ func closeAll(files []*os.File) {
 }
 
 // Attach moves a process from outside. That waits for the lock described at joinFile, so it is the
-// way for what has no other: a child that could not be born in its cgroup.
+// way for what has no other: a child that could not be born in its cgroup. Where the kernel refuses
+// the container's own cgroup after all (init moved at this very moment), it goes to init's.
 func (t *Target) Attach(pid int) error {
-	if t.cg.saved.Systemd {
+	err := t.attach(pid)
+	if err == nil || t.init == 0 || t.cg.saved.Layout != V2 || !(errors.Is(err, unix.EBUSY) || isGone(err)) {
+		return err
+	}
+	present, ierr := t.cg.InitTarget(t.init)
+	if ierr != nil || present.paths[""] == t.paths[""] {
+		return err
+	}
+	return present.attach(pid)
+}
+
+func (t *Target) attach(pid int) error {
+	if t.cg.saved.Systemd && t.ofUnit() {
 		if mgr, err := t.cg.manager(); err == nil {
 			add := func() error { return mgr.AddPid(t.sub, pid) }
 			if err := withDeadline("join cgroup", systemdTimeout, add); err == nil {
 				return nil
 			}
-			// runc's fallback: a unit that systemd has lost track of can still be joined.
+			// A unit that systemd has lost track of can still be joined.
 		}
 	}
 	for _, controller := range distinct(t.paths) {
@@ -202,6 +216,11 @@ func (t *Target) Attach(pid int) error {
 		}
 	}
 	return nil
+}
+
+// ofUnit: systemd moves processes within the container's own unit only.
+func (t *Target) ofUnit() bool {
+	return t.paths[""] == filepath.Join(t.cg.saved.Paths[""], t.sub)
 }
 
 // writePid moves a process. EINVAL can mean that the kernel has not finished making it (TASK_NEW):
@@ -259,6 +278,8 @@ func (c *Cgroup) Attach(pid int) error {
 	if err != nil {
 		return err
 	}
+	// Even if systemd gives an error, the scope may come to be.
+	c.saved.Made = true
 	err = withDeadline("start unit "+c.unit(), systemdTimeout, func() error { return mgr.Apply(pid) })
 	if err != nil {
 		return explain("start unit "+c.unit(), err)

@@ -318,6 +318,14 @@ func TestExecWhereInitHasMoved(t *testing.T) {
 	for _, pid := range []int{born.Process.Pid, other.Process.Pid} {
 		wantIn(t, pid, map[string]string{"": filepath.Join(dir, "init")})
 	}
+	// A target of before the move leads there too.
+	late := child(t)
+	stale := c.Target()
+	stale.init = init.Process.Pid
+	if err := stale.Attach(late.Process.Pid); err != nil {
+		t.Error(err)
+	}
+	wantIn(t, late.Process.Pid, map[string]string{"": filepath.Join(dir, "init")})
 	again, err := c.InitTarget(init.Process.Pid)
 	if err != nil || again.paths[""] != target.paths[""] {
 		t.Errorf("InitTarget = %v, %v", again, err)

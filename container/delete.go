@@ -192,6 +192,7 @@ func (s *Store) deleteBroken(id string) error {
 		}
 		cg, err := cgroupjoin.New(cfg)
 		if err == nil {
+			cg.Adopt()
 			err = cg.Destroy()
 		}
 		return errors.Join(c.wrap(err), dir.remove())
