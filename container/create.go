@@ -164,6 +164,12 @@ func (cr *creation) compile() error {
 			return err
 		}
 	}
+	return cr.makePlan()
+}
+
+// makePlan plans with what is known of the host and of the cgroup.
+func (cr *creation) makePlan() error {
+	spec := cr.bundle.Spec
 	facts, err := hostFacts(cr.cg)
 	if err != nil {
 		return err
@@ -287,11 +293,19 @@ func (cr *creation) logWarnings() {
 // late, and the stage itself is to be counted. A systemd scope exists with its first process only.
 func (cr *creation) makeCgroup() error {
 	cr.undo.add(cr.cg.Undo)
+	wanted := len(cr.cg.Paths())
 	if err := cr.cg.Create(); err != nil {
 		return err
 	}
 	if cr.cg.Systemd() {
 		return nil
+	}
+	if len(cr.cg.Paths()) != wanted {
+		// Rootless: some hierarchies are not ours, and the container cannot be shown a directory
+		// of its own there.
+		if err := cr.makePlan(); err != nil {
+			return err
+		}
 	}
 	return cr.cg.Set(cr.bundle.Spec.Linux.Resources)
 }

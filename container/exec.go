@@ -219,6 +219,9 @@ func (ex *execution) carryOut() (*Process, error) {
 	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
 		return nil, err
 	}
+	if err := setAffinity(ex.launch.child.Pid, ex.plan.InitialAffinity); err != nil {
+		return nil, err
+	}
 	if err := ex.admit(target); err != nil {
 		return nil, err
 	}

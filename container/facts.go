@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -47,7 +48,40 @@ func hostFacts(cg *cgroupjoin.Cgroup) (plan.Facts, error) {
 	if cg != nil {
 		f.CgroupPaths = cg.Paths()
 	}
-	return f, nil
+	f.OwnCgroups, err = ownCgroups(host.Mounts)
+	return f, err
+}
+
+// ownCgroups gives the directories of the cgroups that this process is in, by controller. Where a
+// path leads nowhere, as when the hierarchy's mount shows only a part of it, the mount point stands
+// for it.
+func ownCgroups(mounts map[string]string) (map[string]string, error) {
+	const path = "/proc/self/cgroup"
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // a kernel without cgroups
+	}
+	if err != nil {
+		return nil, failed("read", path, err)
+	}
+	own := make(map[string]string)
+	for line := range strings.Lines(string(data)) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) != 3 {
+			return nil, fmt.Errorf("read %s: line %q: not the form of cgroups(7)", path, line)
+		}
+		for c := range strings.SplitSeq(parts[1], ",") {
+			mount, ok := mounts[c]
+			if !ok {
+				continue
+			}
+			own[c] = mount
+			if dir := filepath.Join(mount, parts[2]); exists(dir) {
+				own[c] = dir
+			}
+		}
+	}
+	return own, nil
 }
 
 // appArmorEnabled reads the module's own switch, Y or N.
@@ -108,7 +142,6 @@ func createFacts(f *plan.Facts, spec *specs.Spec, dir, rootfs string) error {
 		}
 	}
 	f.Root.Unreachable = f.Root.Unreachable && !f.Rootless
-	f.OwnCgroups = nil
 	if userNS != nil && userNS.Path != "" {
 		return joinedMaps(f, userNS.Path)
 	}

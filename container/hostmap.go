@@ -126,3 +126,16 @@ func splitRlimits(limits []plan.Rlimit, files int) (before, after []plan.Rlimit)
 	}
 	return before, after
 }
+
+// setAffinity binds the process to the given CPUs until its plan says otherwise; none leaves it as
+// it is. It comes before the join, whose cost then falls on these CPUs.
+func setAffinity(pid int, cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	return failed("set CPU affinity", fmt.Sprint(cpus), unix.SchedSetaffinity(pid, &set))
+}

@@ -122,13 +122,15 @@ void stage0_main(struct stage *s, pid_t runtime)
 	s->host_proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (spawn.actions)
 		actions_run(s, &f, spawn.actions);
+	/* Before the clone, which inherits it: the runtime may write the maps as soon as it hears of
+	 * stage-1, and a process that is not dumpable lets root alone write them (proc(5)). */
+	if (spawn.dumpable)
+		(void)prctl(PR_SET_DUMPABLE, 1);
 	pid_t pid = spawn_stage1(s, &spawn, &pidfd, &born);
 	if (pid < 0)
 		stage_die(s, STEP_CODE_clone);
 	if (pid == 0) {
 		frame_free(&f);
-		if (spawn.dumpable)
-			(void)prctl(PR_SET_DUMPABLE, 1);
 		stage1_main(s);
 	}
 	if (send_ready(s, pid, pidfd, born))
