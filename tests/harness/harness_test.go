@@ -61,14 +61,20 @@ func TestAnOrphanIsFound(t *testing.T) {
 
 func TestAZombieOfALivingParentIsFound(t *testing.T) {
 	e := New(t)
-	// The shell's child ends at once, and what the shell becomes does not know it.
-	p := e.Command("/bin/sh", "-c", "true & echo $!; exec cat").Piped().Stdin(openPipe(t)).Start()
+	// What the shell becomes does not know the shell's child, which ends only then.
+	p := e.Command("/bin/sh", "-c", "sleep 1000 & echo $!; exec cat /proc/self/comm -").Piped().Stdin(openPipe(t)).Start()
 	pid := 0
 	if _, err := fmt.Sscan(p.Line(), &pid); err != nil {
 		t.Fatal(err)
 	}
+	if line := strings.TrimSpace(p.Line()); line != "cat" {
+		t.Fatalf("what the shell became says %q", line)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	if !ended(pid, 5*time.Second) {
-		t.Fatal("`true` has not ended")
+		t.Fatal("the child has not ended")
 	}
 	if left := found(e, "process", fmt.Sprintf("pid %d ", pid)); len(left) != 1 || !strings.Contains(left[0].What, "(Z, ") {
 		t.Errorf("the zombie is not among %v", e.look().since(e.before))
