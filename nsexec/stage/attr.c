@@ -82,7 +82,7 @@ static int change_rest(struct stage *s, int fd, const char *object, uint64_t set
 {
 	char buf[128] = "";
 	struct text t = { .buf = buf, .size = sizeof(buf) };
-	uint64_t have;
+	uint64_t have = 0;
 	int e = attr_get(fd, &have);
 
 	if (e)

@@ -216,5 +216,8 @@ func findRepo() (string, error) {
 // Soak tells whether the long form of a test was asked for.
 func Soak() bool { return os.Getenv("RUNACK_SOAK") == "1" }
 
+// Slow tells whether this is an emulated machine (RUNACK_SLOW).
+func Slow() bool { return shared.slow > 1 }
+
 // Deadline is d on a real machine and longer on an emulated one.
 func Deadline(d time.Duration) time.Duration { return d * time.Duration(shared.slow) }

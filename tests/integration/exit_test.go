@@ -13,7 +13,7 @@ import (
 func TestEveryExitCodeOfExecPassesThrough(t *testing.T) {
 	e := harness.New(t)
 	id, _ := detached(e)
-	for code := range 256 {
+	for _, code := range exitCodes(256) {
 		e.Fails(code, "exec", id, "/bin/probe", "exit", strconv.Itoa(code))
 	}
 	remove(e, id)
@@ -21,14 +21,24 @@ func TestEveryExitCodeOfExecPassesThrough(t *testing.T) {
 
 func TestEveryExitCodeOfRunPassesThrough(t *testing.T) {
 	e := harness.New(t)
-	step := 15 // 0 and 255 among them
-	if harness.Soak() {
-		step = 1
-	}
-	for code := 0; code < 256; code += step {
-		b := e.Bundle(harness.Probe("exit", strconv.Itoa(code)))
+	b := e.Bundle()
+	for _, code := range exitCodes(18) {
+		b.Edit(harness.Probe("exit", strconv.Itoa(code)))
 		e.Fails(code, "run", "-b", b.Dir, e.ID(fmt.Sprint("c", code)))
 	}
+}
+
+// exitCodes are about as many codes as said, 0 and 255 among them; all of them in `make soak`.
+func exitCodes(short int) []int {
+	step := max(255/(amount(256, short)-1), 1)
+	var codes []int
+	for code := 0; code < 256; code += step {
+		codes = append(codes, code)
+	}
+	if codes[len(codes)-1] != 255 {
+		codes = append(codes, 255)
+	}
+	return codes
 }
 
 // Signals whose default action ends a process.
@@ -57,8 +67,9 @@ func TestDeathBySignalOfExecIs128PlusTheSignal(t *testing.T) {
 // Only in the host's PID namespace can init die of its own signal: elsewhere pid 1 is spared.
 func TestDeathBySignalOfInitIs128PlusTheSignal(t *testing.T) {
 	e := harness.New(t)
+	b := e.Bundle(harness.WithoutNamespace("pid"))
 	for _, s := range []syscall.Signal{1, 2, 6, 9, 15, 34, 64} {
-		b := e.Bundle(harness.Probe("die", strconv.Itoa(int(s))), harness.WithoutNamespace("pid"))
+		b.Edit(harness.Probe("die", strconv.Itoa(int(s))))
 		e.Fails(128+int(s), "run", "-b", b.Dir, e.ID(fmt.Sprint("c", int(s))))
 	}
 }

@@ -158,12 +158,13 @@ func TestPoststartRunsAfterTheProgramHasStarted(t *testing.T) {
 	e.RunackOnly("may be early (runc#4347)")
 	k := newHookKit(e)
 	b := e.Bundle(harness.Probe("wait"), harness.WritableRoot, setHooks(k.all()))
-	for i := range 20 {
+	times := amount(200, 20)
+	for i := range times {
 		id := e.ID(fmt.Sprint("c", i))
 		e.OK("run", "-d", "-b", b.Dir, id)
 		remove(e, id)
 	}
-	wantEqual(t, "programs seen by poststart", e.Read(k.journal+".exe"), strings.Repeat("/bin/probe\n", 20))
+	wantEqual(t, "programs seen by poststart", e.Read(k.journal+".exe"), strings.Repeat("/bin/probe\n", times))
 }
 
 func TestRunRunsAllHooks(t *testing.T) {

@@ -8,10 +8,14 @@ import (
 	"runack/tests/harness"
 )
 
-// amount is what a test does a thousandfold in `make soak`, and how much of it otherwise.
+// amount is how often a test does something: in `make soak`, and otherwise; on an emulated machine,
+// where everything takes several times as long, a fifth of that.
 func amount(soak, short int) int {
-	if harness.Soak() {
+	switch {
+	case harness.Soak():
 		return soak
+	case harness.Slow():
+		return max(short/5, 2)
 	}
 	return short
 }

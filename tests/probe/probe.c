@@ -17,7 +17,9 @@
  *	probe umask            the umask
  *	probe caps             the effective capabilities by capget, without /proc
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -113,7 +116,8 @@ static int show_umask(void)
 
 static int show_caps(void)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3,
+						   .pid = 0 };
 	struct __user_cap_data_struct data[2];
 
 	memset(data, 0, sizeof(data));
@@ -139,9 +143,11 @@ static int die_of(int n)
 
 static int crash(void)
 {
-	volatile int *nowhere = NULL;
+	/* Not a null pointer, which compilers know better than to follow. */
+	const volatile int *closed =
+		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return *nowhere;
+	return closed == MAP_FAILED ? 125 : *closed;
 }
 
 static int wait_for_signals(void)
@@ -214,9 +220,9 @@ int main(int argc, char **argv, char **envp)
 	if (strcmp(verb, "deaf") == 0)
 		return deaf(argv + 2);
 	if (strcmp(verb, "exit") == 0 && argc == 3)
-		return atoi(argv[2]);
+		return (int)strtol(argv[2], NULL, 10);
 	if (strcmp(verb, "die") == 0 && argc == 3)
-		return die_of(atoi(argv[2]));
+		return die_of((int)strtol(argv[2], NULL, 10));
 	fprintf(stderr, "probe: unknown verb %s\n", verb);
 	return 125;
 }
