@@ -20,8 +20,9 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 DESTDIR ?=
 
-# VM=0 leaves the virtual machine out, RACE=1 puts Go's race detector under the unit tests.
-VM ?= 1
+# VM=1 adds the virtual machine to `make test`: off until its suite was seen green as a whole, twice
+# (an emulated run takes a quarter of an hour). RACE=1 puts Go's race detector under the unit tests.
+VM ?= 0
 RACE ?= 0
 FUZZTIME ?= 60s
 TESTFLAGS ?=
@@ -69,7 +70,7 @@ help: ## list all targets
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "Variables: VM=0 (tests without the virtual machine), RACE=1, TESTFLAGS='-run Name', FUZZTIME=60s,"
+	@echo "Variables: VM=1 (tests in the virtual machine too), RACE=1, TESTFLAGS='-run Name', FUZZTIME=60s,"
 	@echo "           PREFIX, DESTDIR, RUNTIME=runc (drive the integration tests with another runtime)"
 
 .PHONY: deps

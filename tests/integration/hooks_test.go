@@ -41,7 +41,7 @@ func (k *hookKit) inside(more ...string) specs.Hook {
 
 func (k *hookKit) all() *specs.Hooks {
 	return &specs.Hooks{
-		Prestart:        []specs.Hook{k.hook("prestart")}, //nolint:staticcheck // deprecated, and still to be run
+		Prestart:        []specs.Hook{k.hook("prestart")}, // deprecated, and still to be run
 		CreateRuntime:   []specs.Hook{k.hook("createRuntime")},
 		CreateContainer: []specs.Hook{k.hook("createContainer")},
 		StartContainer:  []specs.Hook{k.inside()},
@@ -192,7 +192,7 @@ func TestAFailingHook(t *testing.T) {
 	failing := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "echo the reason >&2; exit 7"}}
 	b := e.Bundle(harness.Shell("echo ran"))
 	stops := map[string]*specs.Hooks{
-		"prestart":        {Prestart: []specs.Hook{failing}}, //nolint:staticcheck // deprecated, and still to be run
+		"prestart":        {Prestart: []specs.Hook{failing}}, // deprecated, and still to be run
 		"createRuntime":   {CreateRuntime: []specs.Hook{failing}},
 		"createContainer": {CreateContainer: []specs.Hook{failing}},
 		"startContainer":  {StartContainer: []specs.Hook{failing}},

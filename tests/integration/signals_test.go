@@ -76,7 +76,7 @@ func TestHooksStartWithCleanSignals(t *testing.T) {
 	inside := specs.Hook{Path: "/bin/probe", Args: []string{"probe", "signals", "/startContainer"}}
 	b.Edit(func(s *spec) {
 		s.Hooks = &specs.Hooks{
-			Prestart:        []specs.Hook{outside("prestart")}, //nolint:staticcheck // deprecated, and still to be run
+			Prestart:        []specs.Hook{outside("prestart")}, // deprecated, and still to be run
 			CreateRuntime:   []specs.Hook{outside("createRuntime")},
 			CreateContainer: []specs.Hook{outside("createContainer")},
 			StartContainer:  []specs.Hook{inside},
