@@ -131,6 +131,9 @@ func (c *Cgroup) removeBusy(dirs []string) error {
 // killAndWait ends every process of the directories. It returns when they are gone, or with an error
 // that names those that are not.
 func (c *Cgroup) killAndWait(dirs []string, deadline time.Time) error {
+	if err := c.refuseInside("remove cgroup"); err != nil {
+		return err
+	}
 	for {
 		if err := c.killAll(); err != nil {
 			return err

@@ -267,6 +267,56 @@ func TestDestroySparesWhatIsNotOurs(t *testing.T) {
 	wantGone(t, theirs)
 }
 
+// A runtime that was started in the container's own cgroup must not freeze or kill itself: it would
+// not come back. Here another process of this binary plays it.
+func TestNothingIsDoneFromInside(t *testing.T) {
+	c := created(t, nil)
+	cmd := exec.Command("/proc/self/exe", c.saved.Path)
+	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=inside")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killLater(t, cmd)
+	if err := c.Attach(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdin.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, cmd)
+	for _, step := range []string{"freeze cgroup", "kill processes", "remove cgroup"} {
+		if !strings.Contains(out.String(), step+": ") {
+			t.Errorf("%s is missing in: %s", step, out.String())
+		}
+	}
+	if strings.Count(out.String(), "EDEADLK (35): this process itself is in the cgroup") != 3 {
+		t.Errorf("want three refusals: %s", out.String())
+	}
+}
+
+func init() {
+	roles["inside"] = func(args []string) error {
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+		c, err := New(Config{ID: "x", Path: args[0]})
+		if err != nil {
+			return err
+		}
+		c.Adopt()
+		fmt.Println(c.Freeze())
+		fmt.Println(c.Kill(unix.SIGKILL))
+		fmt.Println(c.Destroy())
+		return nil
+	}
+}
+
 // An empty one, made by a runtime that died at once, is removed.
 func TestDestroyWhatWasHardlyMade(t *testing.T) {
 	c := newCgroup(t, nil)

@@ -34,6 +34,9 @@ func (c *Cgroup) Freeze() error {
 	if dir == "" {
 		return &Error{Step: "freeze cgroup", Err: ErrNoCgroup}
 	}
+	if err := c.refuseInside("freeze cgroup"); err != nil {
+		return err
+	}
 	var err error
 	if c.freezerV1() {
 		// The library repeats the request, as the kernel forgets tasks that join meanwhile.

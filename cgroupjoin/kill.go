@@ -2,6 +2,8 @@ package cgroupjoin
 
 import (
 	"errors"
+	"os"
+	"slices"
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
@@ -14,6 +16,9 @@ import (
 func (c *Cgroup) Kill(sig unix.Signal) error {
 	if !c.Exists() {
 		return &Error{Step: "kill processes", File: c.mainPath(), Err: unix.ENOENT}
+	}
+	if err := c.refuseInside("kill processes"); err != nil {
+		return err
 	}
 	if sig == unix.SIGKILL {
 		if err := c.killAtOnce(); err == nil && c.saved.Layout == V2 {
@@ -57,6 +62,16 @@ func (c *Cgroup) signalAll(sig unix.Signal) (err error) {
 		return err
 	}
 	return signal(pids, sig)
+}
+
+// refuseInside keeps the runtime from freezing or killing itself, for it would never come back: it may
+// have been started in the container's own cgroup.
+func (c *Cgroup) refuseInside(step string) error {
+	pids, err := allPids(c.dirs())
+	if err != nil || !slices.Contains(pids, os.Getpid()) {
+		return err
+	}
+	return &Error{Step: step, File: c.mainPath(), Err: unix.EDEADLK, Detail: "this process itself is in the cgroup"}
 }
 
 // signal skips 0, which stands for a process out of sight and would mean our own process group.
