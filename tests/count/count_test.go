@@ -182,3 +182,37 @@ func TestRunOfAMissingCommandFails(t *testing.T) {
 		t.Errorf("%d failures, want 1", total.failed)
 	}
 }
+
+// A command that ignored signals would make every program of every test ignore them.
+func TestTheCommandIgnoresNoSignal(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "s.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	own := ignored(t, "/proc/self/status")
+	s := newSuite("s", nil)
+	if err := runSuite(s, []string{"cat", "/proc/self/status"}, f); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range s.stray {
+		if v, ok := strings.CutPrefix(line, "SigIgn:"); ok && strings.TrimSpace(v) != own {
+			t.Errorf("the command ignores %s, this test %s", strings.TrimSpace(v), own)
+		}
+	}
+}
+
+func ignored(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if v, ok := strings.CutPrefix(line, "SigIgn:"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	t.Fatal("no SigIgn")
+	return ""
+}

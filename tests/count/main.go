@@ -76,10 +76,11 @@ func runCommand(args []string) error {
 
 // runSuite runs the command with its output going to both keep and s. Its exit status becomes the
 // stream's last line. An interrupt reaches the command as well (same process group): we stay to
-// write down how it ended.
+// write down how it ended. It is caught and not ignored, as what is ignored is handed down.
 func runSuite(s *suite, command []string, keep io.Writer) error {
-	signal.Ignore(os.Interrupt)
-	defer signal.Reset(os.Interrupt)
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
