@@ -77,7 +77,7 @@ func (t *talk) Finish() error {
 // Close closes the socket. The process goes on.
 func (t *talk) Close() error { return t.conn.Close() }
 
-// Transcripted state for messages.
+// waiting is what the runtime waits for, in words for a Death.
 func (t *talk) waiting() handshake.Type { return handshake.Type(t.conn.Expected()) }
 
 func stageError(f *handshake.Frame) error {
