@@ -205,9 +205,6 @@ func TestHelpEverywhere(t *testing.T) {
 		t.Errorf("runack --help: %+v", top)
 	}
 	for _, c := range commands() {
-		if c.SkipFlagParsing {
-			continue
-		}
 		for _, flag := range []string{"-h", "--help"} {
 			r := runack(t, c.Name, flag)
 			if r.code != 0 || !strings.Contains(r.stdout, "runack "+c.Name) || r.stderr != "" {
