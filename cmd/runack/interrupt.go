@@ -11,7 +11,8 @@ import (
 )
 
 // interruptible gives a context that ends with the first signal that would end this process, so
-// that a create or a start that is under way can clear up. Call stop when it is over.
+// that a create or a start that is under way can clear up. Call stop when it is over. The signals stay
+// taken, since giving them back takes time and the process is about to end.
 func interruptible() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -25,7 +26,6 @@ func interruptible() (ctx context.Context, stop func()) {
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
 		close(done)
 		cancel(nil)
 	}
