@@ -2,10 +2,13 @@ package bundle
 
 import (
 	"encoding/json"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"runack/specjson"
 )
 
-// decode reads one JSON document into v, which points to a type of the runtime specification. All
-// of the room's decoding is behind this one function, so that another decoder can take its place.
+// decode reads one JSON document into v, which points to a type of the runtime specification.
 //
 // As the specification demands, unknown properties are ignored. Stricter than runc, which reads the
 // first value of the file and stops: anything but white space after the document is an error, since
@@ -15,8 +18,30 @@ func decode(data []byte, v any) error {
 	if err := checkText(data); err != nil {
 		return err
 	}
+	if decodeFast(data, v) {
+		return nil
+	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return explain(data, err)
 	}
 	return nil
+}
+
+// decodeFast reads the documents of the start path, or leaves v as it is.
+func decodeFast(data []byte, v any) bool {
+	switch v := v.(type) {
+	case *specs.Spec:
+		spec, ok := specjson.Spec(data)
+		if ok {
+			*v = *spec
+		}
+		return ok
+	case *specs.Process:
+		process, ok := specjson.Process(data)
+		if ok {
+			*v = *process
+		}
+		return ok
+	}
+	return false
 }

@@ -19,6 +19,7 @@ const MaxFileSize = 16 << 20
 type Bundle struct {
 	Dir      string // physical path of the bundle: absolute, without symbolic links
 	Spec     *specs.Spec
+	Text     []byte // of config.json, as it was read
 	Rootfs   string // absolute path of the root file system, without symbolic links
 	Warnings []Warning
 }
@@ -49,7 +50,7 @@ func Load(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, inFile(ConfigFile, err)
 	}
-	return &Bundle{Dir: dir, Spec: spec, Rootfs: rootfs, Warnings: warnings}, nil
+	return &Bundle{Dir: dir, Spec: spec, Text: data, Rootfs: rootfs, Warnings: warnings}, nil
 }
 
 // LoadProcess reads and checks the process of `exec --process`. Unlike a bundle's config.json the

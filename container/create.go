@@ -2,7 +2,6 @@ package container
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -216,7 +215,7 @@ func (cr *creation) claim() error {
 		return err
 	}
 	cr.c.rec.Actor = &self
-	if err := cr.c.saveConfig(cr.bundle.Spec); err != nil {
+	if err := cr.c.saveConfig(cr.bundle.Text); err != nil {
 		return err
 	}
 	if cr.c.rec.Notify {
@@ -257,13 +256,7 @@ func (cr *creation) newRecord() *Record {
 
 // saveConfig keeps the configuration: exec and hooks need it, and the specification says that
 // a later change of the bundle's must not reach the container.
-func (c *Container) saveConfig(spec *specs.Spec) error {
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return failed("encode configuration", "", err)
-	}
-	return c.dir.replaceFile(configName, data)
-}
+func (c *Container) saveConfig(text []byte) error { return c.dir.replaceFile(configName, text) }
 
 // carryOut makes the container.
 func (cr *creation) carryOut() error {

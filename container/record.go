@@ -1,7 +1,6 @@
 package container
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -98,8 +97,8 @@ func parseRecord(path string, data []byte) (*Record, error) {
 	if len(data) > maxRecord {
 		return nil, &RecordError{path, fmt.Sprintf("larger than %d bytes", maxRecord)}
 	}
-	var r Record
-	if err := json.Unmarshal(data, &r); err != nil {
+	r, err := unmarshalRecord(data)
+	if err != nil {
 		return nil, &RecordError{path, "not a record: " + err.Error()}
 	}
 	if r.Version != recordVersion {
@@ -113,18 +112,14 @@ func parseRecord(path string, data []byte) (*Record, error) {
 	if r.Phase != phaseCreating && r.Init == nil {
 		return nil, &RecordError{path, fmt.Sprintf("phase %s without an init process", r.Phase)}
 	}
-	return &r, nil
+	return r, nil
 }
 
 // writeRecord replaces the record.
 //
 // Preconditions: the caller holds the lock.
 func (d *stateDir) writeRecord(r *Record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return failed("encode record", r.ID, err)
-	}
-	return d.replaceFile(recordName, data)
+	return d.replaceFile(recordName, r.marshal())
 }
 
 // replaceFile writes a file under a temporary name and renames it, so that a reader sees the old

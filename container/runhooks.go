@@ -2,28 +2,29 @@ package container
 
 import (
 	"context"
-	"encoding/json"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
 	"runack/hooks"
+	"runack/specjson"
 )
 
 // stateJSON is the state that a hook reads.
-func (r *Record) stateJSON(status specs.ContainerState) ([]byte, error) {
-	data, err := json.Marshal(r.hookState(status))
-	return data, failed("encode state", r.ID, err)
+func (r *Record) stateJSON(status specs.ContainerState) []byte {
+	var w specjson.Writer
+	specjson.WriteState(&w, r.hookState(status))
+	return w.Buf
 }
 
 // runCreateHooks runs prestart and createRuntime hooks, in the runtime's namespaces, and returns
 // the state for the createContainer hooks, which the stage runs. No lock is held: a hook may call
 // runack.
 func (cr *creation) runCreateHooks() ([]byte, error) {
-	state, err := cr.c.rec.stateJSON(specs.StateCreating)
+	state := cr.c.rec.stateJSON(specs.StateCreating)
 	h := cr.bundle.Spec.Hooks
-	if err != nil || h == nil {
-		return state, err
+	if h == nil {
+		return state, nil
 	}
 	cr.hooked = true
 	for _, point := range []struct {
@@ -46,10 +47,7 @@ func (c *Container) runPoststart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state, err := c.rec.stateJSON(specs.StateRunning)
-	if err != nil {
-		return err
-	}
+	state := c.rec.stateJSON(specs.StateRunning)
 	return hooks.Run(ctx, hooks.Poststart, spec.Hooks.Poststart, state)
 }
 
@@ -59,11 +57,7 @@ func (r *Record) runPoststop(ctx context.Context, spec *specs.Spec) {
 	if !r.Poststop || spec == nil || spec.Hooks == nil {
 		return
 	}
-	state, err := r.stateJSON(specs.StateStopped)
-	if err != nil {
-		logrus.Warn(err)
-		return
-	}
+	state := r.stateJSON(specs.StateStopped)
 	if err := hooks.Run(ctx, hooks.Poststop, spec.Hooks.Poststop, state); err != nil {
 		logrus.Warnf("container %s: %v", r.ID, err)
 	}

@@ -127,11 +127,7 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 		return joinTeardown(err, c.unstart())
 	}
 	defer starter.Close()
-	state, err := c.rec.stateJSON(specs.StateCreated)
-	if err != nil {
-		return joinTeardown(err, c.unstart())
-	}
-	if err = starter.Start(state); err == nil {
+	if err = starter.Start(c.rec.stateJSON(specs.StateCreated)); err == nil {
 		err = awaitExecuting(starter.Next)
 	}
 	if err == nil {

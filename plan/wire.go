@@ -3,7 +3,8 @@ package plan
 import (
 	"fmt"
 	"strconv"
-	"unicode/utf8"
+
+	"runack/specjson"
 )
 
 // WireSteps gives the steps as the stage reads them: a JSON array of objects, each with its "op".
@@ -34,7 +35,7 @@ func (w *wire) key(name string) {
 
 func (w *wire) str(name, v string) {
 	w.key(name)
-	w.buf = appendString(w.buf, v)
+	w.buf = specjson.AppendString(w.buf, v)
 }
 
 func (w *wire) u64(name string, v uint64) {
@@ -93,7 +94,7 @@ func (w *wire) strs(name string, list []string) {
 		if i > 0 {
 			w.buf = append(w.buf, ',')
 		}
-		w.buf = appendString(w.buf, s)
+		w.buf = specjson.AppendString(w.buf, s)
 	}
 	w.buf = append(w.buf, ']')
 }
@@ -345,48 +346,4 @@ func (w *wire) lastStep(s Step) bool {
 		return false
 	}
 	return true
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string (RFC 8259): quotes, backslashes and control characters
-// escaped. Bytes that are not UTF-8 become U+FFFD, as with encoding/json; the configuration has none.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(b, s[start:i]...)
-				b = append(b, "\uFFFD"...)
-				start = i + 1
-			}
-			i += n
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		b = append(b, s[start:i]...)
-		b = appendEscape(b, c)
-		i++
-		start = i
-	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
-}
-
-func appendEscape(b []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(b, '\\', c)
-	case '\n':
-		return append(b, '\\', 'n')
-	case '\t':
-		return append(b, '\\', 't')
-	}
-	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }

@@ -64,14 +64,15 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 var mayImport = map[string][]string{
 	"reaper":     {},
 	"handshake":  {},
-	"plan":       {"handshake"},
-	"bundle":     {"handshake", "plan"}, // the tables of mount options and limits have one place
+	"specjson":   {},
+	"plan":       {"handshake", "specjson"},
+	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
 	"nsexec":     {"handshake", "reaper", "plan"},
-	"cgroupjoin": {"handshake", "reaper"},
+	"cgroupjoin": {"handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"handshake", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks"},
-	"shim":       {"handshake", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container"},
-	"cmd":        {"handshake", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container", "shim"},
+	"container":  {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks"},
+	"shim":       {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container"},
+	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container", "shim"},
 }
 
 func room(folder string) string {
