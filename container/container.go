@@ -6,8 +6,10 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"runack/act"
 	"runack/bundle"
 	"runack/cgroupjoin"
+	"runack/handshake"
 )
 
 // A Container is a handle on one container. It belongs to one goroutine; other handles, in this
@@ -21,8 +23,11 @@ type Container struct {
 	store *Store
 	dir   *stateDir // owned
 	cg    *cgroupjoin.Cgroup
-	init  *Process // set where this handle created the container
+	init  *Process              // set where this handle created the container
+	times *handshake.Transcript // of the command that the handle serves; may be nil
 }
+
+func (c *Container) act(a act.Act, f func() error) error { return act.Do(c.times, a, f) }
 
 // Load opens a container. Close it. Errors: ErrInvalidID, ErrNotExist, *RecordError.
 func (s *Store) Load(id string) (*Container, error) {

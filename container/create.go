@@ -11,6 +11,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
+	"runack/act"
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
@@ -92,7 +93,7 @@ func (s *Store) compile(o CreateOptions) (*creation, error) {
 	if cr.opts.Context == nil {
 		cr.opts.Context = context.Background()
 	}
-	if err := cr.compile(); err != nil {
+	if err := cr.act(act.ReadBundle, cr.compile); err != nil {
 		return nil, fmt.Errorf("container %s: %w", o.ID, err)
 	}
 	return cr, nil
@@ -100,7 +101,7 @@ func (s *Store) compile(o CreateOptions) (*creation, error) {
 
 // create does what was compiled.
 func (cr *creation) create() (*Container, error) {
-	if err := cr.connect(); err != nil {
+	if err := cr.act(act.Connect, cr.connect); err != nil {
 		return nil, fmt.Errorf("container %s: %w", cr.opts.ID, err)
 	}
 	defer cr.peers.close()
@@ -116,6 +117,8 @@ func (cr *creation) create() (*Container, error) {
 	cr.undo.release()
 	return cr.c, nil
 }
+
+func (cr *creation) act(a act.Act, f func() error) error { return act.Do(cr.opts.Transcript, a, f) }
 
 // blame says it where a failure is due to an interruption, or to somebody who forced the container
 // away meanwhile.
@@ -203,19 +206,23 @@ func (cr *creation) rootless() bool {
 
 // claim takes the ID and writes the record before the first side effect.
 func (cr *creation) claim() error {
-	dir, err := cr.store.claim(cr.opts.ID)
+	var dir *stateDir
+	err := cr.act(act.ClaimID, func() (err error) {
+		dir, err = cr.store.claim(cr.opts.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	defer dir.unlock()
 	cr.undo.add(func() error { return removeOwn(dir) })
-	cr.c = &Container{store: cr.store, dir: dir, rec: cr.newRecord(), cg: cr.cg}
+	cr.c = &Container{store: cr.store, dir: dir, rec: cr.newRecord(), cg: cr.cg, times: cr.opts.Transcript}
 	self, err := identOf(os.Getpid())
 	if err != nil {
 		return err
 	}
 	cr.c.rec.Actor = &self
-	if err := cr.c.saveConfig(cr.bundle.Text); err != nil {
+	if err := cr.act(act.SaveConfig, func() error { return cr.c.saveConfig(cr.bundle.Text) }); err != nil {
 		return err
 	}
 	if cr.c.rec.Notify {
@@ -223,7 +230,7 @@ func (cr *creation) claim() error {
 			return err
 		}
 	}
-	return dir.writeRecord(cr.c.rec)
+	return cr.act(act.Record, func() error { return dir.writeRecord(cr.c.rec) })
 }
 
 // removeOwn takes back the claim of an ID.
@@ -287,7 +294,7 @@ func (cr *creation) logWarnings() {
 func (cr *creation) makeCgroup() error {
 	cr.undo.add(cr.cg.Undo)
 	wanted := len(cr.cg.Paths())
-	if err := cr.cg.Create(); err != nil {
+	if err := cr.act(act.MakeCgroup, cr.cg.Create); err != nil {
 		return err
 	}
 	if cr.cg.Systemd() {
@@ -300,12 +307,21 @@ func (cr *creation) makeCgroup() error {
 			return err
 		}
 	}
-	return cr.cg.Set(cr.bundle.Spec.Linux.Resources)
+	return cr.limit()
+}
+
+func (cr *creation) limit() error {
+	return cr.act(act.Limits, func() error { return cr.cg.Set(cr.bundle.Spec.Linux.Resources) })
 }
 
 // start brings stage-1 into existence, into its namespaces and into its cgroup.
 func (cr *creation) start() error {
-	files, cleanup, err := cr.opts.IO.files(cr.bundle.Spec.Process.Terminal)
+	var files []*os.File
+	var cleanup func()
+	err := cr.act(act.OpenStdio, func() (err error) {
+		files, cleanup, err = cr.opts.IO.files(cr.bundle.Spec.Process.Terminal)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -342,9 +358,11 @@ var errDeleted = errors.New("deleted while it was being created")
 
 // update changes the record of a container that this process is creating.
 func (cr *creation) update(change func(*Record)) error {
-	err := cr.c.dir.locked(func() error {
-		change(cr.c.rec)
-		return cr.c.dir.writeRecord(cr.c.rec)
+	err := cr.act(act.Record, func() error {
+		return cr.c.dir.locked(func() error {
+			change(cr.c.rec)
+			return cr.c.dir.writeRecord(cr.c.rec)
+		})
 	})
 	if errors.Is(err, ErrNotExist) {
 		return errDeleted
@@ -355,10 +373,10 @@ func (cr *creation) update(change func(*Record)) error {
 // enter does from outside what the new process cannot do for itself, and lets it join.
 func (cr *creation) enter() error {
 	pid := cr.launch.child.Pid
-	if err := writeIDMaps(pid, cr.plan); err != nil {
+	if err := cr.act(act.IDMaps, func() error { return writeIDMaps(pid, cr.plan) }); err != nil {
 		return err
 	}
-	if err := writeOOMScoreAdj(pid, cr.plan); err != nil {
+	if err := cr.act(act.OOMScore, func() error { return writeOOMScoreAdj(pid, cr.plan) }); err != nil {
 		return err
 	}
 	if err := cr.applyRDT(pid); err != nil {
@@ -368,7 +386,7 @@ func (cr *creation) enter() error {
 		return err
 	}
 	if cr.cg.Systemd() {
-		if err := cr.cg.Set(cr.bundle.Spec.Linux.Resources); err != nil {
+		if err := cr.limit(); err != nil {
 			return err
 		}
 	}
@@ -380,7 +398,7 @@ func (cr *creation) applyRDT(pid int) error {
 	if cr.rdt == nil {
 		return nil
 	}
-	if err := cr.rdt.Apply(pid); err != nil {
+	if err := cr.act(act.Resctrl, func() error { return cr.rdt.Apply(pid) }); err != nil {
 		return err
 	}
 	cr.undo.add(cr.rdt.Destroy)
@@ -400,7 +418,7 @@ func (cr *creation) converse() error {
 		}
 		switch f.Type {
 		case handshake.Console:
-			err = deliverConsole(f, &cr.opts.IO, cr.peers)
+			err = cr.act(act.Terminal, func() error { return deliverConsole(f, &cr.opts.IO, cr.peers) })
 		case handshake.Mounted:
 			err = cr.mounted()
 		case handshake.Created:
@@ -429,10 +447,10 @@ func (cr *creation) mounted() error {
 // has done what needs files and memory, and all that is left happens on behalf of the container.
 func (cr *creation) finish() error {
 	cr.c.init = cr.launch.process()
-	if err := setRlimits(cr.c.init.Pid, cr.plan.Rlimits); err != nil {
+	if err := cr.act(act.Rlimits, func() error { return setRlimits(cr.c.init.Pid, cr.plan.Rlimits) }); err != nil {
 		return err
 	}
-	if err := cr.opts.IO.announce(cr.peers, cr.c.init); err != nil {
+	if err := cr.act(act.Announce, func() error { return cr.opts.IO.announce(cr.peers, cr.c.init) }); err != nil {
 		return err
 	}
 	if cr.opts.IO.PidFile != "" {

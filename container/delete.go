@@ -10,13 +10,17 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"runack/act"
 	"runack/cgroupjoin"
+	"runack/handshake"
 )
 
 // DeleteOptions say how to delete.
 type DeleteOptions struct {
 	Force   bool            // kill what runs; succeed where there is nothing
 	Context context.Context // its end ends poststop hooks; nil for none
+	// Transcript gets the times of what is done; may be nil.
+	Transcript *handshake.Transcript
 }
 
 // killTimeout bounds the wait for the death of a killed init: as long as runc waits.
@@ -39,6 +43,7 @@ func (s *Store) Delete(id string, o DeleteOptions) error {
 		return err
 	}
 	defer c.Close()
+	c.times = o.Transcript
 	err = c.delete(o)
 	if errors.Is(err, ErrNotExist) && o.Force {
 		return nil // another delete was quicker
@@ -96,14 +101,18 @@ func (c *Container) killAndWait(init *os.File) error {
 	if init == nil {
 		return nil
 	}
-	err := sendSignal(init, unix.SIGKILL)
+	err := c.act(act.Kill, func() error { return sendSignal(init, unix.SIGKILL) })
 	if err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}
 	if err := c.thaw(); err != nil {
 		return err
 	}
-	gone, err := waitPidFD(init, killTimeout)
+	var gone bool
+	err = c.act(act.AwaitDeath, func() (err error) {
+		gone, err = waitPidFD(init, killTimeout)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -125,7 +134,7 @@ func (c *Container) destroy(init *os.File) error {
 		return err
 	}
 	if cg != nil {
-		if err := cg.Destroy(); err != nil {
+		if err := c.act(act.Destroy, cg.Destroy); err != nil {
 			return c.wrap(err)
 		}
 	}
@@ -138,7 +147,7 @@ func (c *Container) destroy(init *os.File) error {
 			return c.wrap(err)
 		}
 	}
-	return c.dir.remove()
+	return c.act(act.RemoveDir, c.dir.remove)
 }
 
 // deleteRemains is for an ID without a record: a directory that a killed runtime had only just

@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
+	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
 	"runack/nsexec"
@@ -57,6 +58,7 @@ func (ex *execution) context() context.Context {
 // Exec starts a process in the container and returns once the kernel runs it, or with what
 // execve(2) answered. The process is this runtime's child: wait for it, and close it.
 func (c *Container) Exec(o ExecOptions) (*Process, error) {
+	c.times = o.Transcript
 	ex := &execution{c: c, opts: o}
 	defer ex.close()
 	if err := ex.prepare(); err != nil {
@@ -68,13 +70,14 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 // ExecAndWait is Exec, and unless IO.Detach is set it stays in the foreground until the process
 // ends and returns its exit code.
 func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
+	c.times = o.Transcript
 	ex := &execution{c: c, opts: o}
 	defer ex.close()
 	if err := ex.find(); err != nil {
 		return 0, err
 	}
 	if o.IO.Detach {
-		if err := ex.ready(); err != nil {
+		if err := ex.c.act(act.Compile, ex.ready); err != nil {
 			return 0, err
 		}
 		p, err := ex.run()
@@ -91,7 +94,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 	var p *Process
 	err = fg.starting(func(ctx context.Context) error {
 		ex.opts.Context, ex.aim = ctx, fg.aim
-		if err := ex.ready(); err != nil {
+		if err := ex.c.act(act.Compile, ex.ready); err != nil {
 			return err
 		}
 		p, err = ex.run()
@@ -115,7 +118,7 @@ func (ex *execution) prepare() error {
 	if err := ex.find(); err != nil {
 		return err
 	}
-	return ex.ready()
+	return ex.c.act(act.Compile, ex.ready)
 }
 
 // find checks the container's state and reads what is to run.
@@ -198,12 +201,21 @@ func (ex *execution) carryOut() (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, cleanup, err := ex.opts.IO.files(ex.process.Terminal)
+	var files []*os.File
+	var cleanup func()
+	err = ex.c.act(act.OpenStdio, func() (err error) {
+		files, cleanup, err = ex.opts.IO.files(ex.process.Terminal)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer cleanup()
-	target, err := cg.ExecTarget(ex.c.rec.Init.Pid, ex.opts.SubCgroups)
+	var target *cgroupjoin.Target
+	err = ex.c.act(act.FindCgroup, func() (err error) {
+		target, err = cg.ExecTarget(ex.c.rec.Init.Pid, ex.opts.SubCgroups)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -216,19 +228,13 @@ func (ex *execution) carryOut() (*Process, error) {
 	}
 	ex.undo.add(ex.launch.kill)
 	ex.interruptible = killWith(ex.context(), ex.launch.process())
-	if err := writeOOMScoreAdj(ex.launch.child.Pid, ex.plan); err != nil {
-		return nil, err
-	}
-	if err := setAffinity(ex.launch.child.Pid, ex.plan.InitialAffinity); err != nil {
-		return nil, err
-	}
-	if err := ex.admit(target); err != nil {
+	if err := ex.enter(target); err != nil {
 		return nil, err
 	}
 	if err := ex.launch.join(target); err != nil {
 		return nil, err
 	}
-	if err := ex.announce(); err != nil {
+	if err := ex.c.act(act.Announce, ex.announce); err != nil {
 		return nil, err
 	}
 	if err := ex.sendPlan(); err != nil {
@@ -254,13 +260,27 @@ func (ex *execution) sendPlan() error {
 	}
 	pid := ex.launch.child.Pid
 	before, after := splitRlimits(ex.plan.Rlimits, 3+len(ex.opts.IO.Extra))
-	if err := setRlimits(pid, before); err != nil {
+	if err := ex.c.act(act.Rlimits, func() error { return setRlimits(pid, before) }); err != nil {
 		return err
 	}
 	if err := ex.launch.sendPlan(ex.plan, nil); err != nil {
 		return err
 	}
-	return setRlimits(pid, after)
+	return ex.c.act(act.Rlimits, func() error { return setRlimits(pid, after) })
+}
+
+// enter does from outside what the new process cannot do for itself.
+func (ex *execution) enter(target *cgroupjoin.Target) error {
+	pid := ex.launch.child.Pid
+	err := ex.c.act(act.OOMScore, func() error { return writeOOMScoreAdj(pid, ex.plan) })
+	if err != nil {
+		return err
+	}
+	err = ex.c.act(act.Affinity, func() error { return setAffinity(pid, ex.plan.InitialAffinity) })
+	if err != nil {
+		return err
+	}
+	return ex.c.act(act.Admit, func() error { return ex.admit(target) })
 }
 
 // strictPids is the annotation of a container whose execs are refused at its pids limit. Without it
@@ -317,12 +337,13 @@ func (ex *execution) converse() error {
 		}
 		switch f.Type {
 		case handshake.Console:
-			if err := deliverConsole(f, &ex.opts.IO, ex.peers); err != nil {
+			err := ex.c.act(act.Terminal, func() error { return deliverConsole(f, &ex.opts.IO, ex.peers) })
+			if err != nil {
 				return err
 			}
 		case handshake.Executing:
 			f.CloseFDs()
-			return ex.launch.child.Finish()
+			return ex.c.act(act.Execve, ex.launch.child.Finish)
 		default:
 			f.CloseFDs()
 			return fmt.Errorf("runtime: message %s: nobody expects it here", f.Type)

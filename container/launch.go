@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
 	"runack/nsexec"
@@ -19,6 +21,7 @@ type launch struct {
 	cg        *cgroupjoin.Cgroup
 	oomBefore uint64
 	proc      *Process // made by process
+	times     *handshake.Transcript
 }
 
 // startLaunch brings stage-1 into existence: with its namespaces, in the target cgroup where it can
@@ -29,7 +32,11 @@ func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup, target
 	if err != nil {
 		return nil, err
 	}
-	entry, err := table.Open()
+	var entry *nsexec.Entry
+	err = act.Do(o.Transcript, act.Namespaces, func() (err error) {
+		entry, err = table.Open()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +53,7 @@ func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup, target
 		entry.Close()
 		return nil, err
 	}
-	l := &launch{child: child, entry: entry, cg: cg}
+	l := &launch{child: child, entry: entry, cg: cg, times: o.Transcript}
 	l.countOOM()
 	if err := l.spawn(birth); err != nil {
 		return nil, joinTeardown(err, l.kill())
@@ -97,7 +104,11 @@ type enterer interface {
 // join brings stage-1 into its cgroup and lets it go on. What can only be done by the process
 // itself goes along as descriptors.
 func (l *launch) join(e enterer) error {
-	files, err := e.Enter(l.child.Pid, l.child.Born)
+	var files []*os.File
+	err := act.Do(l.times, act.JoinCgroup, func() (err error) {
+		files, err = e.Enter(l.child.Pid, l.child.Born)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -124,12 +135,25 @@ func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 	if err != nil {
 		return err
 	}
-	files, err := openSources(p.Sources, dir)
+	var files []*os.File
+	err = act.Do(l.times, act.Sources, func() (err error) {
+		files, err = openSources(p.Sources, dir)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	defer closeFiles(files)
+	if l.times.Timed() {
+		l.times.StagePlan(p.StepWords(), clockAhead(p))
+	}
 	return l.explain(l.child.Plan(handshake.PlanBody{Steps: steps}, descriptors(files)))
+}
+
+// clockAhead is the offset of the stage's CLOCK_MONOTONIC in a time namespace of its own.
+func clockAhead(p *plan.Plan) time.Duration {
+	o := p.TimeOffsets["monotonic"]
+	return time.Duration(o.Secs)*time.Second + time.Duration(o.Nanosecs)
 }
 
 func descriptors(files []*os.File) []int {

@@ -51,7 +51,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 		return code, err
 	}
 	gone := fg.ending(func(ctx context.Context) error {
-		return s.Delete(o.ID, DeleteOptions{Force: true, Context: ctx})
+		return s.Delete(o.ID, DeleteOptions{Force: true, Context: ctx, Transcript: o.Transcript})
 	})
 	return code, joinTeardown(err, ignoreNotExist(gone))
 }
@@ -79,7 +79,7 @@ func (cr *creation) createAndStart() (*Container, error) {
 	_ = c.init.Signal(unix.SIGKILL)
 	_, werr := c.init.Wait()
 	c.Close()
-	gone := cr.store.Delete(cr.opts.ID, DeleteOptions{Force: true})
+	gone := cr.store.Delete(cr.opts.ID, DeleteOptions{Force: true, Transcript: cr.opts.Transcript})
 	return nil, joinTeardown(err, werr, ignoreNotExist(gone))
 }
 

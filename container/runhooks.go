@@ -6,6 +6,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
+	"runack/act"
 	"runack/hooks"
 	"runack/specjson"
 )
@@ -31,7 +32,8 @@ func (cr *creation) runCreateHooks() ([]byte, error) {
 		name  string
 		hooks []specs.Hook
 	}{{hooks.Prestart, h.Prestart}, {hooks.CreateRuntime, h.CreateRuntime}} { //nolint:staticcheck // deprecated, still to be run
-		if err := hooks.Run(cr.opts.Context, point.name, point.hooks, state); err != nil {
+		err := cr.act(act.Hooks, func() error { return hooks.Run(cr.opts.Context, point.name, point.hooks, state) })
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -48,7 +50,7 @@ func (c *Container) runPoststart(ctx context.Context) error {
 		return err
 	}
 	state := c.rec.stateJSON(specs.StateRunning)
-	return hooks.Run(ctx, hooks.Poststart, spec.Hooks.Poststart, state)
+	return c.act(act.Hooks, func() error { return hooks.Run(ctx, hooks.Poststart, spec.Hooks.Poststart, state) })
 }
 
 // runPoststop runs the poststop hooks of a container that is gone. A failure is a warning and the

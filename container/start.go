@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"runack/act"
 	"runack/handshake"
 	"runack/nsexec"
 )
@@ -33,6 +34,7 @@ func (c *Container) Start(o StartOptions) error {
 	if o.Context == nil {
 		o.Context = context.Background()
 	}
+	c.times = o.Transcript
 	pidfd, err := c.beginStart()
 	if err != nil {
 		return err
@@ -49,7 +51,9 @@ func (c *Container) Start(o StartOptions) error {
 	if notifier == nil {
 		return nil
 	}
-	return c.wrap(notifier.serve(o.Context, pidfd, cmp.Or(o.NotifyPid, c.rec.Init.Pid)))
+	return c.wrap(c.act(act.Notify, func() error {
+		return notifier.serve(o.Context, pidfd, cmp.Or(o.NotifyPid, c.rec.Init.Pid))
+	}))
 }
 
 // start takes the claimed start to its end.
@@ -84,7 +88,7 @@ func (c *Container) beginStart() (*os.File, error) {
 		self, err := identOf(os.Getpid())
 		if err == nil {
 			c.rec.Phase, c.rec.Actor = phaseStarting, &self
-			err = c.dir.writeRecord(c.rec)
+			err = c.act(act.Record, func() error { return c.dir.writeRecord(c.rec) })
 		}
 		if err != nil {
 			m.close()
@@ -120,8 +124,12 @@ func (c *Container) mayStart(s Status) error {
 
 // carryOutStart speaks with the stage. Nothing is locked.
 func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
-	starter, err := nsexec.Dial(c.dir.file, pidfd, nsexec.Options{
-		Timeout: timeoutOr(o.Timeout), Transcript: o.Transcript, Protocol: handshake.StartProtocol,
+	var starter *nsexec.Starter
+	err := c.act(act.StartSocket, func() (err error) {
+		starter, err = nsexec.Dial(c.dir.file, pidfd, nsexec.Options{
+			Timeout: timeoutOr(o.Timeout), Transcript: o.Transcript, Protocol: handshake.StartProtocol,
+		})
+		return err
 	})
 	if err != nil {
 		return joinTeardown(err, c.unstart())
@@ -131,7 +139,7 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 		err = awaitExecuting(starter.Next)
 	}
 	if err == nil {
-		err = starter.Finish()
+		err = c.act(act.Execve, starter.Finish)
 		if errors.Is(err, handshake.ErrDeadline) {
 			// The program may be about to run (a seccomp agent may hold its execve): after
 			// executing no deadline kills.
@@ -175,7 +183,7 @@ func (c *Container) unstart() error {
 func (c *Container) recordStarted() {
 	err := c.locked(func() error {
 		c.rec.Phase, c.rec.Actor = phaseStarted, nil
-		err := c.dir.writeRecord(c.rec)
+		err := c.act(act.Record, func() error { return c.dir.writeRecord(c.rec) })
 		uerr := unix.Unlinkat(c.dir.fd(), startSocket, 0)
 		if uerr != nil && !errors.Is(uerr, unix.ENOENT) {
 			err = joinTeardown(err, failed("remove", c.dir.path+"/"+startSocket, uerr))

@@ -146,10 +146,13 @@ func (s *scanner) stepTime() (t StepTime, f *fault) {
 	if s.peek() != '{' {
 		return t, s.mistyped("steps", "a list of objects")
 	}
-	f = s.object(func(key []byte) *fault {
+	f = s.object(func(key []byte) (f *fault) {
 		var to *int64
 		var step int64
 		switch string(key) {
+		case "op":
+			t.Op, f = s.stringValue("op")
+			return f
 		case "step":
 			to = &step
 		case "start":

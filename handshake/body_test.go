@@ -45,7 +45,7 @@ func TestDecodeKnowsEveryField(t *testing.T) {
 	}{
 		{&ReadyBody{Pid: 1<<31 - 1, Born: true}, &ReadyBody{}},
 		{&ErrorBody{Side: Stage0, Step: "a \"b\"", Object: "\u00e9\n", Errno: 4095, Detail: "<>&\u2028"}, &ErrorBody{}},
-		{&TraceBody{Steps: []StepTime{{1, math.MaxInt64, 3}, {}}}, &TraceBody{}},
+		{&TraceBody{Steps: []StepTime{{1, "mount", math.MaxInt64, 3}, {}}}, &TraceBody{}},
 	} {
 		v := reflect.ValueOf(c.full).Elem()
 		for i := range v.NumField() {

@@ -100,7 +100,7 @@ func example(t Type) any {
 	case Proceed, Start:
 		return StateBody{State: "{\"id\":\"a\\b\n\"}"}
 	case Mounted, Created, Executing:
-		return TraceBody{Steps: []StepTime{{1, 2, 3}, {4, 5, 6}}}
+		return TraceBody{Steps: []StepTime{{1, "root", 2, 3}, {4, "mount", 5, 6}}}
 	case Error:
 		return ErrorBody{Side: Stage1, Step: "mount", Object: "/proc", Errno: 1, Detail: "a\nb"}
 	default:

@@ -84,12 +84,13 @@ type ErrorBody struct {
 	Detail string `json:"detail,omitempty"` // a hook's stderr, a parser's complaint, a hint
 }
 
-// StepTime is one row of a trace: Step ran from Start for Duration nanoseconds, CLOCK_MONOTONIC
-// of the host.
+// StepTime is one row of a trace: Step, by its number in the plan, ran from Start for Duration
+// nanoseconds, by the CLOCK_MONOTONIC that the stage sees.
 type StepTime struct {
-	Step     int   `json:"step"`
-	Start    int64 `json:"start"`
-	Duration int64 `json:"duration"`
+	Step     int    `json:"step"`
+	Op       string `json:"op"` // its name on the wire
+	Start    int64  `json:"start"`
+	Duration int64  `json:"duration"`
 }
 
 // TraceBody is the body of mounted, created and executing where the plan asked for a trace.

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // An Entry is one frame of a conversation.
@@ -21,11 +19,17 @@ type Entry struct {
 	FDs      int       `json:"fds,omitempty"`
 }
 
-// A Transcript keeps every frame that went over the connections that share it. A nil *Transcript
-// is usable and records nothing. Its methods may be called from several goroutines.
+// A Transcript keeps every frame that went over the connections that share it and, where Times is
+// set, what took how long. A nil *Transcript is usable and records nothing. Its methods may be
+// called from several goroutines.
 type Transcript struct {
+	Times bool // also keep spans; set before the first use
+
 	mu      sync.Mutex
-	entries []Entry // guarded by mu
+	entries []Entry       // guarded by mu
+	spans   []Span        // guarded by mu
+	steps   []string      // of the stage's plan; guarded by mu
+	ahead   time.Duration // the stage's clock; guarded by mu
 }
 
 // note records a frame that has been sent or received whole.
@@ -33,9 +37,7 @@ func (t *Transcript) note(p Protocol, side Side, typ Type, seq uint32, length, f
 	if t == nil {
 		return
 	}
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
-	e := Entry{time.Now(), ts.Nano(), p.String(), side, typ, seq, length, fds}
+	e := Entry{time.Now(), monotonic(), p.String(), side, typ, seq, length, fds}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.entries = append(t.entries, e)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"runack/act"
 	"runack/handshake"
 )
 
@@ -37,10 +38,24 @@ type Child struct {
 // Start starts stage-0 and does not wait for it. The thread that calls it must not end before the
 // child is created: the stage dies with it (PR_SET_PDEATHSIG).
 func Start(o Options) (*Child, error) {
-	path, err := stagePath()
+	var path string
+	err := act.Do(o.Transcript, act.CopyStage, func() (err error) {
+		path, err = stagePath()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	var c *Child
+	err = act.Do(o.Transcript, act.Fork, func() (err error) {
+		c, err = fork(path, o)
+		return err
+	})
+	return c, err
+}
+
+// fork starts the stage at path, with the socket behind its other descriptors.
+func fork(path string, o Options) (*Child, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, spawnError("socketpair", err)
@@ -95,7 +110,7 @@ func (c *Child) Spawn(b handshake.SpawnBody, fds []int) error {
 }
 
 func (c *Child) awaitReady() error {
-	f, err := c.conn.Receive(c.deadline(), int(c.stage0PidFD.Fd()))
+	f, err := c.receive(int(c.stage0PidFD.Fd()))
 	if err != nil {
 		return err
 	}
@@ -128,6 +143,7 @@ func (c *Child) Join(b handshake.JoinBody, fds []int) error {
 
 // Plan sends the steps and does not wait. The descriptors remain the caller's.
 func (c *Child) Plan(b handshake.PlanBody, fds []int) error {
+	b.Trace = c.times.Timed()
 	return c.explain(c.conn.Send(handshake.Plan, b, fds...))
 }
 

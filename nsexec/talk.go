@@ -17,6 +17,7 @@ type talk struct {
 	pid     int
 	pidfd   *os.File // not owned
 	child   bool     // stage-1 is this process's own child
+	times   *handshake.Transcript
 }
 
 func newTalk(fd int, o Options) talk {
@@ -25,6 +26,7 @@ func newTalk(fd int, o Options) talk {
 		timeout: o.Timeout,
 		side:    handshake.Stage0,
 		child:   o.Protocol != handshake.StartProtocol,
+		times:   o.Transcript,
 	}
 	t.conn.SetSendTimeout(o.Timeout)
 	return t
@@ -40,14 +42,29 @@ func (t *talk) deadline() time.Time {
 // Next waits for stage-1's next frame. An error frame comes as *handshake.StageError, a stage that
 // ended without one as *Death.
 func (t *talk) Next() (*handshake.Frame, error) {
-	f, err := t.conn.Receive(t.deadline(), int(t.pidfd.Fd()))
+	f, err := t.receive(int(t.pidfd.Fd()))
 	if err != nil {
 		return nil, t.explain(err)
 	}
-	if f.Type == handshake.Error {
+	switch f.Type {
+	case handshake.Error:
 		return nil, stageError(f)
+	case handshake.Mounted, handshake.Created, handshake.Executing:
+		if err := t.times.StageSteps(f); err != nil {
+			return nil, err // a frame without descriptors
+		}
 	}
 	return f, nil
+}
+
+// receive waits for one frame. died is a pidfd that is watched meanwhile, or -1.
+func (t *talk) receive(died int) (*handshake.Frame, error) {
+	mark := t.times.Mark()
+	f, err := t.conn.Receive(t.deadline(), died)
+	if err == nil {
+		t.times.Took(mark, "wait for "+string(f.Type), string(f.From))
+	}
+	return f, err
 }
 
 // Finish is for after executing: it waits for the end of the conversation and tells whether the
@@ -56,7 +73,7 @@ func (t *talk) Next() (*handshake.Frame, error) {
 // The sync socket is closed by execve or by death. Which of them it was, the process tells: after
 // execve its name is no longer the stage's.
 func (t *talk) Finish() error {
-	f, err := t.conn.Receive(t.deadline(), -1)
+	f, err := t.receive(-1)
 	switch {
 	case err == nil && f.Type == handshake.Error:
 		return stageError(f)

@@ -26,6 +26,15 @@ func (p *Plan) WriteText(w io.Writer) error {
 	return err
 }
 
+// StepWords gives the arguments of each step in words, as WriteText does.
+func (p *Plan) StepWords() []string {
+	words := make([]string, len(p.Steps))
+	for i, s := range p.Steps {
+		words[i] = describe(s)
+	}
+	return words
+}
+
 type text struct{ strings.Builder }
 
 // line never writes white space at the end: some steps have no words.

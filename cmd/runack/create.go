@@ -17,7 +17,9 @@ func createCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer logTranscript(o.Transcript)
+			account := keepAccount(c)
+			defer account.tell()
+			o.Transcript = account.transcript
 			o.IO.Detach = true
 			ctx, stop := interruptible()
 			defer stop()

@@ -19,7 +19,11 @@ func deleteCommand() *cli.Command {
 			if err := wantArgs(c, 1, 1); err != nil {
 				return err
 			}
-			return store(c).Delete(c.Args().First(), container.DeleteOptions{Force: c.Bool("force")})
+			account := keepAccount(c)
+			defer account.tell()
+			return store(c).Delete(c.Args().First(), container.DeleteOptions{
+				Force: c.Bool("force"), Transcript: account.transcript,
+			})
 		},
 	}
 }

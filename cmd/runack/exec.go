@@ -53,7 +53,9 @@ func execAction(c *cli.Context) (int, error) {
 		return 0, err
 	}
 	defer ctr.Close()
-	defer logTranscript(o.Transcript)
+	account := keepAccount(c)
+	defer account.tell()
+	o.Transcript = account.transcript
 	if o.IO.Detach {
 		ctx, stop := interruptible()
 		defer stop()
@@ -87,7 +89,6 @@ func execOptions(c *cli.Context) (container.ExecOptions, error) {
 		IgnorePaused: c.Bool("ignore-paused"),
 		Reap:         c.Bool("reap"),
 		Timeout:      timeout(),
-		Transcript:   transcript(c),
 		Override: container.Override{
 			Args:           args,
 			Cwd:            c.String("cwd"),

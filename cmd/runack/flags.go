@@ -18,6 +18,7 @@ func globalFlags() []cli.Flag {
 	root, _ := container.DefaultRoot()
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "debug", Usage: "log what is done, frame by frame"},
+		traceFlag(),
 		&cli.StringFlag{Name: "log", Usage: "append the log to `FILE` (default: standard error)"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
 		&cli.StringFlag{Name: "root", Value: root, Usage: "`DIR` for the state of containers, best on a tmpfs"},
@@ -147,7 +148,6 @@ func createOptions(c *cli.Context) (container.CreateOptions, error) {
 		NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		IO:           io,
 		Timeout:      timeout(),
-		Transcript:   transcript(c),
 	}, nil
 }
 

@@ -26,7 +26,9 @@ func runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer logTranscript(create.Transcript)
+			account := keepAccount(c)
+			defer account.tell()
+			create.Transcript = account.transcript
 			if create.IO.Detach = c.Bool("detach"); create.IO.Detach {
 				ctx, stop := interruptible()
 				defer stop()

@@ -23,12 +23,12 @@ func startCommand() *cli.Command {
 				return err
 			}
 			defer ctr.Close()
-			t := transcript(c)
-			defer logTranscript(t)
+			account := keepAccount(c)
+			defer account.tell()
 			ctx, stop := interruptible()
 			defer stop()
 			return ctr.Start(container.StartOptions{
-				Context: ctx, Timeout: timeout(), Transcript: t, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+				Context: ctx, Timeout: timeout(), Transcript: account.transcript, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 			})
 		},
 	}

@@ -42,7 +42,9 @@ func tryCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer logTranscript(o.Transcript)
+			account := keepAccount(c)
+			defer account.tell()
+			o.Transcript = account.transcript
 			status, err := store(c).Try(o)
 			if err != nil {
 				return err
@@ -66,8 +68,8 @@ func tryOptions(c *cli.Context) (container.TryOptions, error) {
 	o := container.TryOptions{
 		Args: c.Args().Slice(), Cwd: c.String("workdir"), Hostname: c.String("hostname"),
 		Pids: c.Int64("pids"), OwnNet: c.Bool("no-net"), Init: c.Bool("init"),
-		Systemd: c.Bool("systemd-cgroup"), Transcript: transcript(c),
-		Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Systemd: c.Bool("systemd-cgroup"),
+		Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}
 	o.Terminal = c.Bool("tty")
 	if !c.IsSet("tty") {

@@ -401,7 +401,7 @@ void plan_run(struct stage *s)
 		if (e)
 			stage_die(s, row ? row->code : STEP_CODE_check_plan);
 		if (s->trace)
-			trace_add(s, i, began, now() - began);
+			trace_add(s, i, row->op, began, now() - began);
 		s->plan.arena = start;
 	}
 	(void)stage_fail(s, EPROTO, "plan", "ended without exec");

@@ -8,13 +8,15 @@
 #include <sys/socket.h>
 
 /* One row of handshake.TraceBody. Rows that do not fit are dropped: a trace is a view, not a record. */
-void trace_add(struct stage *s, uint32_t step, int64_t start_ns, int64_t duration_ns)
+void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns, int64_t duration_ns)
 {
-	char row[96];
+	char row[128];
 	struct text t = { .buf = row, .size = sizeof(row) };
 
 	text_str(&t, s->trace_rows.len ? ",{\"step\":" : "{\"step\":");
 	text_u64(&t, step);
+	text_str(&t, ",\"op\":");
+	text_json(&t, op);
 	text_str(&t, ",\"start\":");
 	text_i64(&t, start_ns);
 	text_str(&t, ",\"duration\":");

@@ -65,13 +65,14 @@ var mayImport = map[string][]string{
 	"reaper":     {},
 	"handshake":  {},
 	"specjson":   {},
+	"act":        {"handshake"},
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
-	"nsexec":     {"handshake", "reaper", "plan"},
+	"nsexec":     {"act", "handshake", "reaper", "plan"},
 	"cgroupjoin": {"handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks"},
-	"shim":       {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container"},
+	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks"},
+	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container"},
 	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container", "shim"},
 }
 
