@@ -66,14 +66,16 @@ var mayImport = map[string][]string{
 	"handshake":  {},
 	"specjson":   {},
 	"act":        {"handshake"},
+	"sealed":     {"handshake"},
+	"seccomp":    {"handshake", "plan", "sealed"},
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
-	"nsexec":     {"act", "handshake", "reaper", "plan"},
+	"nsexec":     {"act", "handshake", "reaper", "plan", "sealed"},
 	"cgroupjoin": {"handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks"},
-	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container"},
-	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "container", "shim"},
+	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp"},
+	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp", "container"},
+	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp", "container", "shim"},
 }
 
 func room(folder string) string {
