@@ -1,8 +1,8 @@
 # runack's build and tests. `make help` lists the targets; docs and CI use these same ones.
 #
 # What goes where: bin/ holds what is installed, build/ everything else (results of tests, the
-# sanitized stage, tools). The only file made inside a source folder is nsexec/stage.bin, because
-# go:embed cannot reach outside its package.
+# sanitized stage, tools). The only files made inside source folders are nsexec/stage.bin and
+# seccomp/compiler.{bin,id}, because go:embed cannot reach outside its package.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -113,7 +113,28 @@ nsexec/stage.bin: $(STAGE_DEPS) $(BUILD)/stage-flags
 	$(CC_STAGE) $(STAGE_CFLAGS) $(STAGE_LDFLAGS) -o $@.new $(STAGE_SRC)
 	@mv $@.new $@
 
-bin/%: $(GO_SRC) $(GO_EMBED) go.mod go.sum nsexec/stage.bin $(BUILD)/stamp
+# libseccomp's archive is glibc's, so this one is linked with it. It runs when a profile is met for
+# the first time.
+COMPILER_SRC := seccomp/compiler/compiler.c
+COMPILER_CFLAGS := -std=c11 -D_GNU_SOURCE -Os $(WARNINGS) $(WARNINGS_GCC) -ffunction-sections -fdata-sections -fstack-protector-strong
+COMPILER_LDFLAGS := -static -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro -Wl,-z,now -Wl,--build-id=none -s
+
+$(BUILD)/compiler-flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(COMPILER_CFLAGS) $(COMPILER_LDFLAGS)' >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+seccomp/compiler.bin: $(COMPILER_SRC) $(BUILD)/compiler-flags
+	@[ -e /usr/include/seccomp.h ] || { echo "make: libseccomp's static library is missing: run \`make deps\` first" >&2; exit 1; }
+	$(CC) $(COMPILER_CFLAGS) $(COMPILER_LDFLAGS) -o $@.new $(COMPILER_SRC) -lseccomp
+	@mv $@.new $@
+
+# What a compiled program depends on, for the key of its cache entry.
+seccomp/compiler.id: seccomp/compiler.bin $(sort $(filter-out %_test.go,$(wildcard seccomp/*.go)))
+	@cat $^ | sha256sum | cut -d' ' -f1 >$@
+
+EMBEDDED := nsexec/stage.bin seccomp/compiler.bin seccomp/compiler.id
+
+bin/%: $(GO_SRC) $(GO_EMBED) go.mod go.sum $(EMBEDDED) $(BUILD)/stamp
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 	@touch $@
@@ -231,11 +252,11 @@ EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 SCRIPTS := .ci/run $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/guest)
 
 .PHONY: lint
-lint: deps-lint nsexec/stage.bin ## all linters: Go, C and shell
+lint: deps-lint $(EMBEDDED) ## all linters: Go, C and shell
 	@tests/tools/lint
 
 .PHONY: lint-go
-lint-go: nsexec/stage.bin
+lint-go: $(EMBEDDED)
 	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); [ -z "$$out" ] || { echo "gofmt: run \`make fmt\` over:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
@@ -253,8 +274,8 @@ lint-sh:
 .PHONY: fmt
 fmt: ## gofmt and clang-format
 	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
-	clang-format -i $(STAGE_SRC) $(wildcard nsexec/stage/*.h tests/probe/*.c)
+	clang-format -i $(STAGE_SRC) $(COMPILER_SRC) $(wildcard nsexec/stage/*.h tests/probe/*.c)
 
 .PHONY: clean
 clean: ## remove what building and testing made here
-	rm -rf bin $(BUILD) nsexec/stage.bin
+	rm -rf bin $(BUILD) $(EMBEDDED)

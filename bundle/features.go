@@ -24,10 +24,10 @@ func (s support) features() *features.Features {
 			Namespaces:      words(namespaceTypes),
 			Capabilities:    slices.Clone(capabilityNames()),
 			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-			Seccomp:         s.seccompFeatures(),
+			Seccomp:         seccompFeatures(),
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
-			IntelRdt:        &features.IntelRdt{Enabled: &s.intelRdt, Schemata: &s.intelRdt, Monitoring: &s.intelRdt},
+			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: words(memoryPolicyModes), Flags: words(memoryPolicyFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 			NetDevices:      &features.NetDevices{Enabled: &s.netDevices},
@@ -39,18 +39,15 @@ func (s support) features() *features.Features {
 	}
 }
 
-func (s support) seccompFeatures() *features.Seccomp {
-	if !s.seccomp {
-		return &features.Seccomp{Enabled: &s.seccomp}
-	}
+func seccompFeatures() *features.Seccomp {
+	yes := true
 	return &features.Seccomp{
-		Enabled:    &s.seccomp,
+		Enabled:    &yes,
 		Actions:    words(seccompActions),
 		Operators:  words(seccompOperators),
 		Archs:      words(seccompArchs),
 		KnownFlags: words(seccompFlags),
-		// Which of them the kernel and the compiler have is for the caller to find out.
-		SupportedFlags: words(seccompFlags),
+		// Which of architectures and flags the machine has is for the caller to find out.
 	}
 }
 

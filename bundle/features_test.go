@@ -11,7 +11,7 @@ import (
 )
 
 // everything is what there is when nothing is left to come.
-var everything = support{seccomp: true, intelRdt: true, netDevices: true}
+var everything = support{netDevices: true}
 
 // TestFeaturesBesideRunc compares every list with that of runc features. extra is what only this
 // runtime has, and why.
@@ -166,12 +166,6 @@ func TestFeaturesAreSupported(t *testing.T) {
 		on      support
 		enabled func(*features.Linux) bool
 	}{
-		{"linux.seccomp", seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow}), support{seccomp: true},
-			func(l *features.Linux) bool { return *l.Seccomp.Enabled && len(l.Seccomp.Actions) > 0 }},
-		{"linux.intelRdt", rdt(specs.LinuxIntelRdt{}), support{intelRdt: true},
-			func(l *features.Linux) bool {
-				return *l.IntelRdt.Enabled && *l.IntelRdt.Monitoring && *l.IntelRdt.Schemata
-			}},
 		{"linux.netDevices", netDevices(map[string]specs.LinuxNetDevice{"eth0": {}}), support{netDevices: true},
 			func(l *features.Linux) bool { return *l.NetDevices.Enabled }},
 	} {

@@ -7,8 +7,6 @@ import (
 // A support says which parts of the specification that validation knows the other rooms carry out.
 // It has what is still to come, and nothing else: a part that is done for good is not listed.
 type support struct {
-	seccomp    bool
-	intelRdt   bool
 	netDevices bool
 }
 
@@ -23,13 +21,7 @@ func (s support) check(spec *specs.Spec) error {
 		return nil
 	}
 	const text = "not supported by this version"
-	filter := spec.Linux.Seccomp
-	switch {
-	case !s.seccomp && filter != nil && (filter.DefaultAction != "" || len(filter.Syscalls) > 0):
-		return refuse("linux.seccomp", text)
-	case !s.intelRdt && spec.Linux.IntelRdt != nil:
-		return refuse("linux.intelRdt", text)
-	case !s.netDevices && len(spec.Linux.NetDevices) > 0:
+	if !s.netDevices && len(spec.Linux.NetDevices) > 0 {
 		return refuse("linux.netDevices", text)
 	}
 	return nil

@@ -53,6 +53,7 @@ type creation struct {
 	bundle *bundle.Bundle
 	cg     *cgroupjoin.Cgroup
 	rdt    *cgroupjoin.RDT // nil where none is asked for
+	filter *plan.Seccomp   // nil where none is asked for
 	plan   *plan.Plan
 	peers  peers
 	undo   undoStack
@@ -153,6 +154,9 @@ func (cr *creation) compile() error {
 	if err := refuseMissing(spec); err != nil {
 		return err
 	}
+	if cr.filter, err = cr.store.filter(spec); err != nil {
+		return err
+	}
 	cr.cg, err = cgroupjoin.New(cgroupjoin.Config{
 		ID: cr.opts.ID, Path: spec.Linux.CgroupsPath, Resources: spec.Linux.Resources,
 		Devices: spec.Linux.Devices, Systemd: cr.opts.Systemd, Rootless: cr.rootless(),
@@ -193,6 +197,7 @@ func (cr *creation) planOptions() plan.Options {
 	return plan.Options{
 		ID: o.ID, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Init: o.Init,
 		ListenFDs: o.IO.ListenFDs, ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(),
+		Seccomp: cr.filter,
 	}
 }
 
@@ -471,8 +476,6 @@ func refuseMissing(spec *specs.Spec) error {
 	switch {
 	case len(spec.Linux.NetDevices) > 0:
 		return errors.New("config.json: linux.netDevices: not supported yet")
-	case plan.NeedsSeccomp(spec):
-		return errors.New("config.json: linux.seccomp: not supported yet")
 	}
 	return nil
 }

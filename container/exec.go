@@ -160,9 +160,13 @@ func (ex *execution) ready() error {
 	if err := execFacts(&facts, ex.spec, ex.c.rec.Init.Pid); err != nil {
 		return err
 	}
+	filter, err := ex.c.store.filter(ex.spec)
+	if err != nil {
+		return ex.c.wrap(err)
+	}
 	ex.plan, err = plan.Exec(ex.spec, ex.process, facts, plan.Options{
 		ID: ex.c.rec.ID, Reap: o.Reap, ListenFDs: o.IO.ListenFDs,
-		ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(),
+		ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(), Seccomp: filter,
 	})
 	if err != nil {
 		return ex.c.wrap(err)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"runack/bundle"
+	"runack/container"
 )
 
 func featuresCommand() *cli.Command {
@@ -20,7 +20,11 @@ func featuresCommand() *cli.Command {
 			}
 			enc := json.NewEncoder(os.Stdout)
 			enc.SetIndent("", "    ")
-			return enc.Encode(bundle.Features())
+			f, err := container.Features()
+			if err != nil {
+				return err
+			}
+			return enc.Encode(f)
 		},
 	}
 }

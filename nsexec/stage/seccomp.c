@@ -82,8 +82,11 @@ static int seccomp_run(struct stage *s, const void *args)
 	};
 	/* A hook's notifications have no agent: the kernel answers them with ENOSYS. */
 	bool listener = a->listener && !s->in_hook;
-	unsigned int flags = (unsigned int)a->flags |
-			     (listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+	unsigned int flags = (unsigned int)a->flags;
+	if (listener)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	else /* says how to wait for the listener, and is refused where there is none */
+		flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	long r = sys_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog));
 	if (r < 0)
 		return stage_fail(s, (int)r, "filter", r == -EACCES ?

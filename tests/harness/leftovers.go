@@ -199,6 +199,9 @@ func (s snapshot) descriptors() {
 	}
 }
 
+// filterCache is the directory of compiled seccomp filters in a state root.
+const filterCache = "@seccomp"
+
 // directory notes the entries of a directory, those alone that have the marker if there is one.
 func (s snapshot) directory(dir, kind, marker string) {
 	entries, err := os.ReadDir(dir)
@@ -207,6 +210,9 @@ func (s snapshot) directory(dir, kind, marker string) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		if kind == "state" && e.Name() == filterCache {
+			continue // stays for the next container
+		}
 		if path == shared.dir || marker != "" && !strings.Contains(e.Name(), marker) {
 			continue
 		}

@@ -16,6 +16,7 @@
  *	probe deaf CMD...      block and ignore every signal there is, then execute CMD
  *	probe umask            the umask
  *	probe caps             the effective capabilities by capget, without /proc
+ *	probe call NR [ARG...] one raw system call, and its result or its negative errno
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -191,6 +192,17 @@ static int deaf(char **command)
 	return 125;
 }
 
+static int call(int n, char **words)
+{
+	unsigned long a[7] = { 0 };
+
+	for (int i = 0; i < n && i < 7; i++)
+		a[i] = strtoul(words[i], NULL, 0);
+	long r = syscall((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+	printf("%ld\n", r < 0 ? -(long)errno : r);
+	return 0;
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -219,6 +231,8 @@ int main(int argc, char **argv, char **envp)
 		return wait_for_signals();
 	if (strcmp(verb, "deaf") == 0)
 		return deaf(argv + 2);
+	if (strcmp(verb, "call") == 0 && argc > 2)
+		return call(argc - 2, argv + 2);
 	if (strcmp(verb, "exit") == 0 && argc == 3)
 		return (int)strtol(argv[2], NULL, 10);
 	if (strcmp(verb, "die") == 0 && argc == 3)

@@ -1,0 +1,46 @@
+package seccomp
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// flagTsync is in the text of the specification and not in its Go types.
+const flagTsync specs.LinuxSeccompFlag = "SECCOMP_FILTER_FLAG_TSYNC"
+
+// flagTable has the bits of seccomp(2).
+var flagTable = map[specs.LinuxSeccompFlag]uint64{
+	flagTsync:                              0, // the stage has one thread, and TSYNC changes what seccomp(2) returns
+	specs.LinuxSeccompFlagLog:              unix.SECCOMP_FILTER_FLAG_LOG,
+	specs.LinuxSeccompFlagSpecAllow:        unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+	specs.LinuxSeccompFlagWaitKillableRecv: unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+}
+
+// flagBits gives the flags for seccomp(2).
+func flagBits(flags []specs.LinuxSeccompFlag) (uint64, error) {
+	bits := uint64(0)
+	for i, f := range flags {
+		bit, ok := flagTable[f]
+		if !ok {
+			return 0, refuse(item("flags", i), fmt.Sprintf("unknown flag %q", f))
+		}
+		bits |= bit
+	}
+	return bits, nil
+}
+
+// flagSupported asks the kernel whether it knows a flag. A filter that is no address is refused
+// with EFAULT, and only after the flags have been looked at.
+func flagSupported(flag specs.LinuxSeccompFlag) bool {
+	bit, ok := flagTable[flag]
+	if !ok {
+		return false
+	}
+	if flag == specs.LinuxSeccompFlagWaitKillableRecv {
+		bit |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // goes with it only
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(bit), 0)
+	return errno == unix.EFAULT
+}
