@@ -36,8 +36,18 @@ func openSource(s *plan.Source, dir *os.File) (*os.File, error) {
 		return nsexec.Listen(dir)
 	case plan.SourceTree:
 		return openTree(s)
+	case plan.SourceDirectory:
+		return openDirectory(s)
 	}
 	return nil, fmt.Errorf("open source %s: unknown kind %q", s.Field, s.Kind)
+}
+
+func openDirectory(s *plan.Source) (*os.File, error) {
+	fd, err := unix.Open(s.Path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, sourceError(s, "open", err)
+	}
+	return os.NewFile(uintptr(fd), s.Path), nil
 }
 
 // openTree clones the mounts at a path of the host: the container's user may not be able to reach

@@ -75,6 +75,8 @@ const (
 	// AT_RECURSIVE where Recursive is set; then mount_setattr(2) with Propagation (AT_RECURSIVE)
 	// and with the ID mapping.
 	SourceTree SourceKind = "tree"
+	// SourceDirectory is the directory at Path (O_PATH).
+	SourceDirectory SourceKind = "directory"
 )
 
 // A Source is a descriptor that the runtime opens for the stage, and closes after the plan frame
@@ -137,6 +139,9 @@ type Facts struct {
 	// path on the host. A path without an entry exists and is reachable.
 	Root    SourceFact
 	Sources map[string]SourceFact
+	// InitRoot leads to the root directory of the container's init, for an exec into a container
+	// that has no mount namespace; empty where it is not needed.
+	InitRoot string
 	// UIDMappings and GIDMappings are those of a user namespace that is joined by path.
 	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }
