@@ -167,10 +167,12 @@ COUNT := $(BUILD)/count
 PROBE := $(BUILD)/probe
 # What runs real containers has suites of its own.
 CONTAINER_PKGS := ./tests/integration/...
+# These look at nothing that depends on the view of the host's cgroups, so they run once.
+SPEC_PKGS := ./tests/spec/... ./tests/security/...
 FAULT_PKGS := $(if $(wildcard tests/faults/*_test.go),./tests/faults/...)
 # -e: a recipe is expanded before it runs, when nsexec/stage.bin may not be there yet.
 ALL_PKGS = $(or $(shell $(GO) list -e ./...),$(error go list found no package))
-UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
+UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/spec% runack/tests/security% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
 
 $(COUNT): $(wildcard tests/count/*.go) go.mod
 	@mkdir -p $(@D)
@@ -195,6 +197,7 @@ suite-unit = $(call suite,unit,$(if $(filter 1,$(RACE)),env CGO_ENABLED=1) $(got
 suite-root = $(call suite,root,$(gotest) $(CONTAINER_PKGS))
 suite-root-v1 = $(call suite,root-v1,env RUNACK_VIEW=v1 $(gotest) $(CONTAINER_PKGS))
 suite-root-v2 = $(call suite,root-v2,env RUNACK_VIEW=v2 $(gotest) $(CONTAINER_PKGS))
+suite-spec = $(call suite,spec,$(gotest) $(SPEC_PKGS))
 suite-faults = $(if $(FAULT_PKGS),$(call suite,faults,$(gotest) $(FAULT_PKGS)),true)
 suite-vm = COUNT=$(COUNT) RESULTS=$(RESULTS) tests/vm/suite
 
@@ -207,6 +210,7 @@ test: deps ## everything this machine can run, with all set-up; ends in a count
 	@$(suite-root)
 	@$(suite-root-v1)
 	@$(suite-root-v2)
+	@$(suite-spec)
 	@$(suite-faults)
 	@$(if $(filter 0,$(VM)),true,$(suite-vm))
 	@$(COUNT) sum $(RESULTS)
@@ -218,6 +222,10 @@ test-unit: test-build ## tests of the single rooms
 .PHONY: test-root
 test-root: test-build ## real containers, as root, in each view of the host's cgroups
 	@rm -rf $(RESULTS); $(suite-root); $(suite-root-v1); $(suite-root-v2); $(COUNT) sum $(RESULTS)
+
+.PHONY: test-spec
+test-spec: test-build ## every part of config.json, and the attacks of the past, in real containers
+	@rm -rf $(RESULTS); $(suite-spec); $(COUNT) sum $(RESULTS)
 
 .PHONY: test-faults
 test-faults: test-build ## every step interrupted
@@ -231,7 +239,7 @@ test-vm: deps-vm test-build ## the root tests in a virtual machine with pure cgr
 .PHONY: soak
 soak: test-build ## the long forms of the tests (hours)
 	@rm -rf $(RESULTS)
-	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(FAULT_PKGS))
+	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(SPEC_PKGS) $(FAULT_PKGS))
 	@$(COUNT) sum $(RESULTS)
 
 .PHONY: fuzz

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -231,6 +232,13 @@ func Namespace(kind specs.LinuxNamespaceType, path string) Edit {
 	return func(s *specs.Spec) {
 		WithoutNamespace(kind)(s)
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: kind, Path: path})
+	}
+}
+
+// WithoutMount leaves out the mounts of a place.
+func WithoutMount(place string) Edit {
+	return func(s *specs.Spec) {
+		s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == place })
 	}
 }
 
