@@ -139,7 +139,7 @@ func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 	}
 	var files []*os.File
 	err = act.Do(l.times, act.Sources, func() (err error) {
-		files, err = openSources(p.Sources, dir)
+		files, err = openSources(p.Sources, dir, l.process().PidFD)
 		return err
 	})
 	if err != nil {
