@@ -70,7 +70,7 @@ func TestStageErrorText(t *testing.T) {
 		{StageError{Stage1, StepLookup, "/x", unix.ENOENT, ""}, `exec: "/x": stat /x: no such file or directory`},
 		{StageError{Stage1, StepLookup, "/x", unix.EACCES, ""}, `exec: "/x": permission denied`},
 		{StageError{Stage1, StepLookup, "x", unix.EACCES, ""}, `exec: "x": permission denied`},
-		{StageError{Stage1, StepLookup, "/dir", unix.EISDIR, ""}, `exec: "/dir": is a directory`},
+		{StageError{Stage1, StepLookup, "/dir", unix.EISDIR, ""}, `exec: "/dir": is a directory: permission denied`},
 		{StageError{Stage1, StepLookup, "/x/y", unix.ENOTDIR, ""}, `exec: "/x/y": stat /x/y: not a directory`},
 		{StageError{Stage1, StepLookup, "./x", unix.ELOOP, ""}, `exec: "./x": stat ./x: too many levels of symbolic links`},
 		{StageError{Stage1, StepExecute, "/x", unix.ENOEXEC, ""}, `exec /x: exec format error`},
@@ -104,7 +104,11 @@ func TestLookupWordsAreOsExecs(t *testing.T) {
 	} {
 		_, err := exec.LookPath(name)
 		e := &StageError{Stage1, StepLookup, name, errno, ""}
-		if err == nil || err.Error() != e.Error() {
+		ours := e.Error()
+		if errno == unix.EISDIR { // the permission on top is ours
+			ours = strings.TrimSuffix(ours, ": permission denied")
+		}
+		if err == nil || err.Error() != ours {
 			t.Errorf("os/exec: %v\nours:    %v", err, e)
 		}
 	}

@@ -84,14 +84,17 @@ func (e *StageError) Unwrap() error {
 
 // lookupText is what os/exec.LookPath says of such a program, and so runc: of a name without slash
 // only that PATH does not have it, unless it was found and is of no use; of a path what stat(2) or
-// the check of its mode says.
+// the check of its mode says. A directory gets the words of both errnos that runcs have had for it:
+// podman and docker 20.10 know the permission alone, and leave with 126 for it.
 func lookupText(name string, errno unix.Errno) string {
 	text := errno.Error()
 	path := strings.Contains(name, "/")
 	switch {
 	case errno == unix.ENOENT && !path:
 		text = "executable file not found in $PATH"
-	case path && errno != unix.EACCES && errno != unix.EPERM && errno != unix.EISDIR:
+	case errno == unix.EISDIR:
+		text = "is a directory: permission denied"
+	case path && errno != unix.EACCES && errno != unix.EPERM:
 		text = "stat " + oneLine(name) + ": " + text
 	}
 	return "exec: " + strconv.Quote(name) + ": " + text

@@ -135,7 +135,7 @@ func TestProgramErrorsCarryTheFieldsWords(t *testing.T) {
 	}{
 		{"missing in PATH", "no-such-program", `exec: "no-such-program": executable file not found in $PATH`, unix.ENOENT},
 		{"missing path", "/no/such", `exec: "/no/such": stat /no/such: no such file or directory`, unix.ENOENT},
-		{"directory", dir, `exec: "` + dir + `": is a directory`, unix.EISDIR},
+		{"directory", dir, `exec: "` + dir + `": is a directory: permission denied`, unix.EISDIR},
 		{"not executable", plain, `exec: "` + plain + `": permission denied`, unix.EACCES},
 		{"missing interpreter", interpreter, "exec " + interpreter + ": no such file or directory", unix.ENOENT},
 		{"bad format", format, "exec " + format + ": exec format error", unix.ENOEXEC},

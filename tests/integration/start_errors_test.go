@@ -19,7 +19,7 @@ var unstartable = []struct {
 	{"missing in PATH", []string{"nothing-like-it"}, []string{`exec: "nothing-like-it": executable file not found in $PATH`}, false},
 	{"missing path", []string{"/nothing/like/it"}, []string{"/nothing/like/it", "no such file or directory"}, false},
 	{"not executable", []string{"/etc/passwd"}, []string{"/etc/passwd", "permission denied"}, false},
-	{"a directory", []string{"/etc"}, []string{"/etc", "is a directory"}, false},
+	{"a directory", []string{"/etc"}, []string{"/etc", "is a directory", "permission denied"}, false},
 	{"not a program", []string{"/garbage"}, []string{"exec format error"}, true},
 	{"missing interpreter", []string{"/script"}, []string{"/script", "no such file or directory"}, true},
 	{"a file as a directory", []string{"/etc/passwd/x"}, []string{"not a directory"}, false},
