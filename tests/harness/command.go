@@ -23,8 +23,7 @@ const commandLimit = 30 * time.Second
 // A Result is how a command ended.
 type Result struct {
 	Command string
-	Code    int            // 128 plus the signal for a death by signal
-	Signal  syscall.Signal // what the command itself died of; 0: it left
+	Code    int // 128 plus the signal for a death by signal
 	Stdout  string
 	Stderr  string
 	Took    time.Duration
@@ -303,7 +302,7 @@ func (p *Proc) result() Result {
 	if s := p.cmd.ProcessState; s != nil {
 		w := s.Sys().(syscall.WaitStatus)
 		if r.Code = w.ExitStatus(); w.Signaled() {
-			r.Code, r.Signal = 128+int(w.Signal()), w.Signal()
+			r.Code = 128 + int(w.Signal())
 		}
 	}
 	out, _ := os.ReadFile(p.stdout) // not there if piped

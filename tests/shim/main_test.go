@@ -1,9 +1,0 @@
-package shim
-
-import (
-	"testing"
-
-	"runack/tests/harness"
-)
-
-func TestMain(m *testing.M) { harness.Main(m) }
