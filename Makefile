@@ -20,8 +20,8 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 DESTDIR ?=
 
-# VM=1 adds the virtual machine to `make test`: off until its suite was seen green as a whole, twice
-# (an emulated run takes a quarter of an hour). RACE=1 puts Go's race detector under the unit tests.
+# VM=0 takes the virtual machine (up to nine minutes, VM_TIMEOUT in seconds) out of `make test`. RACE=1
+# puts Go's race detector under the unit tests.
 VM ?= 0
 RACE ?= 0
 FUZZTIME ?= 60s
@@ -70,7 +70,7 @@ help: ## list all targets
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "Variables: VM=1 (tests in the virtual machine too), RACE=1, TESTFLAGS='-run Name', FUZZTIME=60s,"
+	@echo "Variables: VM=0 (no tests in the virtual machine), RACE=1, TESTFLAGS='-run Name', FUZZTIME=60s,"
 	@echo "           PREFIX, DESTDIR, RUNTIME=runc (drive the integration tests with another runtime)"
 
 .PHONY: deps
@@ -170,12 +170,14 @@ try: build ## run a command (CMD='...') in a throw-away container over this host
 COUNT := $(BUILD)/count
 PROBE := $(BUILD)/probe
 # What runs real containers has suites of its own.
-CONTAINER_PKGS := ./tests/integration/...
+CONTAINER_PKGS := ./tests/integration/... ./tests/shim/...
+# These look at nothing that depends on the view of the host's cgroups, so they run once.
+SPEC_PKGS := ./tests/spec/... ./tests/security/...
 CLIENT_PKGS := ./tests/clients/...
 FAULT_PKGS := $(if $(wildcard tests/faults/*_test.go),./tests/faults/...)
 # -e: a recipe is expanded before it runs, when nsexec/stage.bin may not be there yet.
 ALL_PKGS = $(or $(shell $(GO) list -e ./...),$(error go list found no package))
-UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
+UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/shim% runack/tests/spec% runack/tests/security% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
 
 $(COUNT): $(wildcard tests/count/*.go) go.mod
 	@mkdir -p $(@D)
@@ -200,10 +202,14 @@ suite-unit = $(call suite,unit,$(if $(filter 1,$(RACE)),env CGO_ENABLED=1) $(got
 suite-root = $(call suite,root,$(gotest) $(CONTAINER_PKGS))
 suite-root-v1 = $(call suite,root-v1,env RUNACK_VIEW=v1 $(gotest) $(CONTAINER_PKGS))
 suite-root-v2 = $(call suite,root-v2,env RUNACK_VIEW=v2 $(gotest) $(CONTAINER_PKGS))
+suite-spec = $(call suite,spec,$(gotest) $(SPEC_PKGS))
 suite-faults = $(if $(FAULT_PKGS),$(call suite,faults,$(gotest) $(FAULT_PKGS)),true)
 suite-clients = $(call suite,clients,$(gotest) $(CLIENT_PKGS))
 client-table = $(GO) run ./tests/clients/table $(RESULTS)/clients.json
 suite-vm = COUNT=$(COUNT) RESULTS=$(RESULTS) tests/vm/suite
+# The virtual machine's image is made beside the first suites. It waits for the network and for dpkg
+# more than for the processor, and whatever goes wrong is said by suite-vm, which tries again.
+vm-image = { tests/vm/run --build >$(BUILD)/vm-image.log 2>&1 & }
 
 .PHONY: test
 test: deps ## everything this machine can run, with all set-up; ends in a count
@@ -211,10 +217,12 @@ test: deps ## everything this machine can run, with all set-up; ends in a count
 	@$(if $(filter 0,$(VM)),echo "make: VM=0: nothing is run in the virtual machine",tests/tools/deps --optional vm)
 	@$(MAKE) --no-print-directory test-build
 	@rm -rf $(RESULTS)
+	@$(if $(filter 0,$(VM)),true,$(vm-image))
 	@$(suite-unit)
 	@$(suite-root)
 	@$(suite-root-v1)
 	@$(suite-root-v2)
+	@$(suite-spec)
 	@$(suite-faults)
 	@$(suite-clients)
 	@$(if $(filter 0,$(VM)),true,$(suite-vm))
@@ -227,6 +235,10 @@ test-unit: test-build ## tests of the single rooms
 .PHONY: test-root
 test-root: test-build ## real containers, as root, in each view of the host's cgroups
 	@rm -rf $(RESULTS); $(suite-root); $(suite-root-v1); $(suite-root-v2); $(COUNT) sum $(RESULTS)
+
+.PHONY: test-spec
+test-spec: test-build ## every part of config.json, and the attacks of the past, in real containers
+	@rm -rf $(RESULTS); $(suite-spec); $(COUNT) sum $(RESULTS)
 
 .PHONY: test-faults
 test-faults: test-build ## every step interrupted
@@ -243,10 +255,19 @@ test-clients: deps-clients test-build ## docker, podman and the like; prints a t
 test-vm: deps-vm test-build ## the root tests in a virtual machine with pure cgroup v2, without and with systemd
 	@rm -rf $(RESULTS); $(suite-vm); $(COUNT) sum $(RESULTS)
 
+# What every suite with long forms runs in `make soak`.
+soak = $(call suite,soak-$(1),env RUNACK_SOAK=1 $(3) $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(2))
+
 .PHONY: soak
 soak: test-build ## the long forms of the tests (hours)
 	@rm -rf $(RESULTS)
-	@$(call suite,soak,env RUNACK_SOAK=1 $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(CONTAINER_PKGS) $(FAULT_PKGS) $(CLIENT_PKGS))
+	@$(call soak,root,$(CONTAINER_PKGS))
+	@$(call soak,root-v1,$(CONTAINER_PKGS),RUNACK_VIEW=v1)
+	@$(call soak,root-v2,$(CONTAINER_PKGS),RUNACK_VIEW=v2)
+	@$(call soak,spec,$(SPEC_PKGS))
+	@$(if $(FAULT_PKGS),$(call soak,faults,$(FAULT_PKGS)),true)
+	@$(call soak,clients,$(CLIENT_PKGS))
+	@$(if $(filter 0,$(VM)),true,RUNACK_SOAK=1 VM_TIMEOUT=36000 $(suite-vm))
 	@$(COUNT) sum $(RESULTS)
 
 .PHONY: fuzz

@@ -151,7 +151,7 @@ func (c *Cgroup) killAndWait(dirs []string, deadline time.Time) error {
 			if pids, _ = allPids(dirs); len(pids) == 0 {
 				return nil
 			}
-			return &Error{Step: "remove cgroup", File: dirs[0], Err: err, Detail: "still there: " + describe(pids)}
+			return &Error{Step: "remove cgroup", File: dirs[0], Err: err, Detail: c.Survivors(pids)}
 		}
 	}
 }

@@ -122,6 +122,24 @@ func (c *Cgroup) stuck() (bool, error) {
 	return eventValue(events, "frozen") == "1", err
 }
 
+// frozenBy finds the directory that was told to freeze, the container's or one above it, on v1 alone:
+// on v2 a frozen process dies of SIGKILL all the same.
+func (c *Cgroup) frozenBy() string {
+	if !c.freezerV1() {
+		return ""
+	}
+	for dir := c.freezerPath(); ; dir = filepath.Dir(dir) {
+		// The root of the hierarchy has no such file.
+		self, err := os.ReadFile(filepath.Join(dir, "freezer.self_freezing"))
+		if err != nil {
+			return ""
+		}
+		if strings.TrimSpace(string(self)) == "1" {
+			return dir
+		}
+	}
+}
+
 func (c *Cgroup) readFreezer(file string) (string, error) {
 	dir := c.freezerPath()
 	if dir == "" {

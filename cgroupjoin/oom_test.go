@@ -113,11 +113,12 @@ func TestWatchEnds(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	var oom, gone bool
 	for stopped := false; !stopped; {
 		if stopped, err = watch.Wait(pidfd); err != nil {
 			t.Fatal(err)
 		}
-		if oom, _, err := watch.Read(); oom || err != nil {
+		if oom, gone, err = watch.Read(); oom || err != nil {
 			t.Fatalf("Read = %v, %v", oom, err)
 		}
 	}
@@ -127,7 +128,7 @@ func TestWatchEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for gone := false; !gone; {
+	for !gone {
 		ready(t, watch)
 		if _, gone, err = watch.Read(); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,9 @@ func (c *Cgroup) WatchOOM() (*OOMWatch, error) {
 	} else {
 		w.fd, err = watchV1(dir, file)
 	}
+	if errors.Is(err, unix.ENOENT) && unix.Access(dir, unix.F_OK) == nil {
+		return nil, &Error{Step: "watch OOM kills", File: filepath.Join(dir, file), Err: ErrNoCgroup, Detail: "no memory controller"}
+	}
 	if err != nil {
 		return nil, explain("watch OOM kills", err)
 	}

@@ -71,6 +71,17 @@ func describe(pids []int) string {
 	return strings.Join(parts, ", ")
 }
 
+// Survivors names processes that were killed and still do not end, and why where that can be told:
+// one that the v1 freezer holds does not die, and the freezer may be that of a cgroup further up,
+// which is not the container's to thaw.
+func (c *Cgroup) Survivors(pids []int) string {
+	text := "still there: " + describe(pids)
+	if dir := c.frozenBy(); dir != "" {
+		text += ", frozen by " + dir
+	}
+	return text
+}
+
 // procStat reads name and state of a process: "PID (NAME) STATE ..." (proc_pid_stat(5)). The name may
 // contain anything, parentheses too.
 func procStat(pid int) (name, state string) {

@@ -3,6 +3,7 @@ package cgroupjoin
 import (
 	"errors"
 
+	"github.com/opencontainers/cgroups"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -26,10 +27,13 @@ func (c *Cgroup) Set(r *specs.LinuxResources) error {
 // Update changes the limits that r has and leaves the others, and the device rules, as they are.
 // Where a limit is refused, those that were written already are set back.
 func (c *Cgroup) Update(r *specs.LinuxResources) error {
+	if r == nil {
+		r = &specs.LinuxResources{}
+	}
 	old := c.saved.Resources
 	merged, toWrite := merge(old, r)
 	if err := c.write(toWrite, true); err != nil {
-		if back := c.write(old, true); back != nil {
+		if back := c.write(beforeUpdate(old, r), true); back != nil {
 			err = errors.Join(err, &Error{Step: "set limits back", Err: back})
 		}
 		return err
@@ -45,11 +49,19 @@ func (c *Cgroup) write(r *specs.LinuxResources, skipDevices bool) error {
 		}
 		return nil
 	}
+	if r != nil && r.CPU != nil {
+		copied := *r
+		copied.CPU = withoutIdleWeight(r.CPU)
+		r = &copied
+	}
 	res, err := c.resources(r)
 	if err != nil {
 		return err
 	}
 	res.SkipDevices = skipDevices
+	if err := c.endIdle(r); err != nil {
+		return err
+	}
 	mgr, err := c.manager()
 	if err != nil {
 		return err
@@ -61,6 +73,19 @@ func (c *Cgroup) write(r *specs.LinuxResources, skipDevices bool) error {
 		err = set()
 	}
 	if err != nil {
+		return c.explainLimit(r, err)
+	}
+	return nil
+}
+
+// endIdle is for v1, where the library writes the weight before cpu.idle, and the kernel refuses it as
+// long as the cgroup is idle.
+func (c *Cgroup) endIdle(r *specs.LinuxResources) error {
+	dir := c.dirOf("cpu")
+	if c.saved.Layout == V2 || dir == "" || r == nil || r.CPU == nil || r.CPU.Idle == nil || *r.CPU.Idle != 0 {
+		return nil
+	}
+	if err := cgroups.WriteFile(dir, "cpu.idle", "0"); err != nil {
 		return c.explainLimit(r, err)
 	}
 	return nil

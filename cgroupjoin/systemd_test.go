@@ -2,6 +2,8 @@ package cgroupjoin
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -313,6 +315,51 @@ func TestScopeWithAStubbornProcess(t *testing.T) {
 	}
 }
 
+// A bus that takes the connection and says nothing, as a stopped dbus-daemon does, costs bounded time
+// and gives an error that names unit and step. Nothing is left behind: here another process of this
+// binary tries, since the library keeps its connection.
+func TestScopeOfASilentBus(t *testing.T) {
+	needSystemd(t)
+	socket := filepath.Join(t.TempDir(), "bus")
+	silence, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silence.Close()
+	variable := "DBUS_SYSTEM_BUS_ADDRESS"
+	if _, rootless := session(); rootless {
+		variable = "DBUS_SESSION_BUS_ADDRESS"
+	}
+	cmd := exec.Command("/proc/self/exe", name())
+	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=silent-bus", variable+"=unix:path="+socket)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if text := string(out); !strings.Contains(text, ": systemd: ETIMEDOUT (110): no answer in 1s\n") {
+		t.Errorf("got %s", text)
+	}
+}
+
+func init() {
+	roles["silent-bus"] = func(args []string) error {
+		systemdTimeout = time.Second
+		_, rootless := session()
+		c, err := New(Config{ID: "x", Path: "system.slice:runack:" + args[0], Systemd: true, Rootless: rootless})
+		if err == nil {
+			if err = c.Create(); err != nil {
+				return err
+			}
+			err = c.Attach(os.Getpid())
+		}
+		fmt.Println(err)
+		if c != nil && c.Undo() == nil {
+			return errors.New("Undo cannot know that nothing is left")
+		}
+		return nil
+	}
+}
+
 func TestUnitNames(t *testing.T) {
 	for _, test := range []struct{ name, path, slice, unit, err string }{
 		{"default", "", "", "runc-web1.scope", ""},
@@ -391,5 +438,13 @@ func TestWithDeadline(t *testing.T) {
 	err := withDeadline("start unit a.scope", 10*time.Millisecond, func() error { <-never; return nil })
 	if !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), "start unit a.scope: systemd: ETIMEDOUT (110): no answer in 10ms") {
 		t.Errorf("got %v", err)
+	}
+	// After a silence the next one is given up sooner.
+	err = withDeadline("x", 100*time.Millisecond, func() error { <-never; return nil })
+	if err == nil || !strings.Contains(err.Error(), "no answer in 10ms") {
+		t.Errorf("got %v", err)
+	}
+	if err := withDeadline("x", time.Minute, func() error { return nil }); err != nil || silent.Load() {
+		t.Errorf("after an answer: %v, silent %v", err, silent.Load())
 	}
 }

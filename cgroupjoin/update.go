@@ -36,18 +36,56 @@ func merge(old, update *specs.LinuxResources) (merged, toWrite *specs.LinuxResou
 	w.Pids, w.Unified, w.Rdma = update.Pids, update.Unified, update.Rdma
 	w.HugepageLimits, w.Network = update.HugepageLimits, update.Network
 	if w.CPU != nil {
-		alone := *w.CPU
+		alone := *withoutIdleWeight(w.CPU)
 		alone.Cpus, alone.Mems, alone.Burst, alone.Idle = "", "", nil, nil
 		if u := update.CPU; u != nil {
 			alone.Cpus, alone.Mems, alone.Burst, alone.Idle = u.Cpus, u.Mems, u.Burst, u.Idle
-			if u.Idle != nil && u.Shares == nil {
-				// The kernel refuses a weight for an idle cgroup with EINVAL.
-				alone.Shares = nil
-			}
 		}
 		w.CPU = &alone
 	}
 	return merged, &w
+}
+
+// withoutIdleWeight leaves the weight of an idle cgroup out: the kernel refuses one with EINVAL. It
+// stays saved, and is written when the cgroup stops being idle.
+func withoutIdleWeight(c *specs.LinuxCPU) *specs.LinuxCPU {
+	if c == nil || value(c.Idle) == 0 {
+		return c
+	}
+	out := *c
+	out.Shares = nil
+	return &out
+}
+
+// beforeUpdate gives what undoes an update: the old limits, and where there was none the kernel's word
+// for that. CPU sets and limits by device that were not there before stay.
+func beforeUpdate(old, update *specs.LinuxResources) *specs.LinuxResources {
+	none := specs.LinuxResources{}
+	if m := update.Memory; m != nil {
+		none.Memory = &specs.LinuxMemory{Limit: ifSet(m.Limit, -1), Swap: ifSet(m.Swap, -1)}
+	}
+	if c := update.CPU; c != nil {
+		none.CPU = &specs.LinuxCPU{
+			Shares: ifSet(c.Shares, 1024), Quota: ifSet(c.Quota, -1), Period: ifSet(c.Period, 100000),
+			Burst: ifSet(c.Burst, 0), Idle: ifSet(c.Idle, 0),
+		}
+	}
+	if p := update.Pids; p != nil {
+		none.Pids = &specs.LinuxPids{Limit: ifSet(p.Limit, -1)}
+	}
+	if old == nil {
+		old = &specs.LinuxResources{}
+	}
+	before, _ := merge(&none, old)
+	return before
+}
+
+// ifSet gives v for a field that is set, and nil for one that is not.
+func ifSet[T any](field *T, v T) *T {
+	if field == nil {
+		return nil
+	}
+	return &v
 }
 
 func mergeMaps[V any](old, update map[string]V) map[string]V {
@@ -125,32 +163,29 @@ func mergeBlockIO(old, update *specs.LinuxBlockIO) *specs.LinuxBlockIO {
 }
 
 func mergeWeights(old, update []specs.LinuxWeightDevice) []specs.LinuxWeightDevice {
-	out := slices.Clone(old)
-	for _, u := range update {
-		i := slices.IndexFunc(out, func(d specs.LinuxWeightDevice) bool {
-			return d.Major == u.Major && d.Minor == u.Minor
+	return mergeDevices(old, update,
+		func(d *specs.LinuxWeightDevice) [2]int64 { return [2]int64{d.Major, d.Minor} },
+		func(d *specs.LinuxWeightDevice, u specs.LinuxWeightDevice) {
+			d.Weight, d.LeafWeight = cmp.Or(u.Weight, d.Weight), cmp.Or(u.LeafWeight, d.LeafWeight)
 		})
-		if i < 0 {
-			out = append(out, u)
-			continue
-		}
-		out[i].Weight = cmp.Or(u.Weight, out[i].Weight)
-		out[i].LeafWeight = cmp.Or(u.LeafWeight, out[i].LeafWeight)
-	}
-	return out
 }
 
 func mergeThrottles(old, update []specs.LinuxThrottleDevice) []specs.LinuxThrottleDevice {
+	return mergeDevices(old, update,
+		func(d *specs.LinuxThrottleDevice) [2]int64 { return [2]int64{d.Major, d.Minor} },
+		func(d *specs.LinuxThrottleDevice, u specs.LinuxThrottleDevice) { d.Rate = u.Rate })
+}
+
+// mergeDevices changes what old has of a device, and adds the devices that it has not.
+func mergeDevices[D any](old, update []D, number func(*D) [2]int64, change func(*D, D)) []D {
 	out := slices.Clone(old)
 	for _, u := range update {
-		i := slices.IndexFunc(out, func(d specs.LinuxThrottleDevice) bool {
-			return d.Major == u.Major && d.Minor == u.Minor
-		})
+		i := slices.IndexFunc(out, func(d D) bool { return number(&d) == number(&u) })
 		if i < 0 {
 			out = append(out, u)
 			continue
 		}
-		out[i].Rate = u.Rate
+		change(&out[i], u)
 	}
 	return out
 }

@@ -3,10 +3,13 @@ package cgroupjoin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/cgroups"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -137,6 +140,61 @@ func TestUpdateQuotaAlone(t *testing.T) {
 	want("30000", "60000")
 }
 
+// What was not limited before is not limited after an update that was refused.
+func TestUpdateSetsBackToNoLimit(t *testing.T) {
+	c := created(t, nil)
+	for _, name := range []string{"memory", "cpu", "pids"} {
+		needController(t, c, name)
+	}
+	if err := c.Set(nil); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{"memory/memory.limit_in_bytes", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu/cpu.shares", "pids/pids.max"}
+	if c.Layout() == V2 {
+		files = []string{"memory/memory.max", "memory/memory.swap.max", "cpu/cpu.max", "cpu/cpu.weight", "pids/pids.max"}
+	}
+	before := map[string]string{}
+	for _, f := range files {
+		if _, err := os.Stat(c.file(f)); err == nil { // without swap there is no memory.swap.max
+			before[f] = strings.Join(strings.Fields(read(t, c.file(f))), " ")
+		}
+	}
+	err := c.Update(&specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))},
+		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(20000)), Period: ptr(uint64(50000))},
+		Pids:   &specs.LinuxPids{Limit: ptr(int64(9))},
+		// The kernel refuses it last, whatever the layout.
+		HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "3MB", Limit: 1}},
+	})
+	if err == nil {
+		t.Fatal("there are no pages of 3 MB")
+	}
+	for f, want := range before {
+		c.wantFile(t, f, want)
+	}
+}
+
+// An idle cgroup has no weight: it is kept, and written when the cgroup is idle no more.
+func TestUpdateIdle(t *testing.T) {
+	c := created(t, &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(512)), Idle: ptr(int64(1))}})
+	needController(t, c, "cpu")
+	file, weight := "cpu/cpu.shares", "512"
+	if c.Layout() == V2 {
+		file, weight = "cpu/cpu.weight", fmt.Sprint(cgroups.ConvertCPUSharesToCgroupV2Value(512))
+	}
+	if err := c.Set(nil); err != nil {
+		t.Fatal(err)
+	}
+	c.wantFile(t, "cpu/cpu.idle", "1")
+	for _, cpu := range []specs.LinuxCPU{{Quota: ptr(int64(20000))}, {Idle: ptr(int64(0))}} {
+		if err := c.Update(&specs.LinuxResources{CPU: &cpu}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.wantFile(t, "cpu/cpu.idle", "0")
+	c.wantFile(t, file, weight)
+}
+
 func TestMerge(t *testing.T) {
 	old := allResources()
 	for _, test := range []struct {
@@ -145,9 +203,9 @@ func TestMerge(t *testing.T) {
 		{"nothing", `{}`, ``, ``},
 		{"stand-alone fields are not written again", `{"cpu":{"shares":100}}`,
 			`{"cpu":{"shares":100,"quota":60000,"burst":7000,"period":80000,"realtimeRuntime":9000,"realtimePeriod":110000,"cpus":"0-1","mems":"0","idle":1}}`,
-			`{"cpu":{"shares":100,"quota":60000,"period":80000,"realtimeRuntime":9000,"realtimePeriod":110000}}`},
-		{"idle takes no weight", `{"cpu":{"idle":0}}`, ``,
-			`{"cpu":{"quota":60000,"period":80000,"realtimeRuntime":9000,"realtimePeriod":110000,"idle":0}}`},
+			`{"cpu":{"quota":60000,"period":80000,"realtimeRuntime":9000,"realtimePeriod":110000}}`},
+		{"the weight comes back after idle", `{"cpu":{"idle":0}}`, ``,
+			`{"cpu":{"shares":2048,"quota":60000,"period":80000,"realtimeRuntime":9000,"realtimePeriod":110000,"idle":0}}`},
 		{"lifting the limit lifts swap", `{"memory":{"limit":-1}}`,
 			`{"memory":{"limit":-1,"reservation":536870912,"swappiness":40,"disableOOMKiller":true,"checkBeforeUpdate":true}}`, ``},
 		{"pids", `{"pids":{"limit":5}}`, `{"pids":{"limit":5}}`, `{"pids":{"limit":5}}`},

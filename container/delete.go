@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -117,9 +118,18 @@ func (c *Container) killAndWait(init *os.File) error {
 		return err
 	}
 	if !gone {
-		return c.wrap(errInitRunning)
+		return c.wrap(c.survived())
 	}
 	return nil
+}
+
+// survived says, in runc's words and more, that init does not die.
+func (c *Container) survived() error {
+	cg, err := c.cgroup()
+	if err != nil || cg == nil {
+		return errInitRunning
+	}
+	return fmt.Errorf("%w after %v: %s", errInitRunning, killTimeout, cg.Survivors([]int{c.rec.Init.Pid}))
 }
 
 // destroy removes the cgroup, with whatever is left in it, and the state directory.

@@ -231,6 +231,7 @@ func (ex *execution) carryOut() (*Process, error) {
 		return nil, err
 	}
 	ex.undo.add(ex.launch.kill)
+	ex.launch.opened = ex.initLives
 	ex.interruptible = killWith(ex.context(), ex.launch.process())
 	if err := ex.enter(target); err != nil {
 		return nil, err
@@ -291,6 +292,15 @@ func (ex *execution) enter(target *cgroupjoin.Target) error {
 // an exec is admitted, if need be over the limit: a health check or a shell to look for the leak
 // must get in just then.
 const strictPids = "org.runack.exec.pids"
+
+// initLives refuses what was opened by the pid of an init that has ended: the pid may be another's.
+func (ex *execution) initLives() error {
+	gone, err := waitPidFD(ex.init, 0)
+	if gone {
+		return errExecStopped
+	}
+	return err
+}
 
 // admit puts the process into the container's resctrl group, and sees to it that a strict container
 // has room for it.

@@ -181,9 +181,10 @@ func joinedMaps(f *plan.Facts, path string) error {
 	return nil
 }
 
-// execFacts adds what the plan has to know about a container that runs: its maps are those of its
-// init.
+// execFacts adds what the plan has to know about a container that runs: its root and its maps are
+// those of its init.
 func execFacts(f *plan.Facts, spec *specs.Spec, init int) error {
+	f.InitRoot = procFile(init, "root")
 	if userNamespace(spec) == nil {
 		return nil
 	}

@@ -22,6 +22,8 @@ type launch struct {
 	oomBefore uint64
 	proc      *Process // made by process
 	times     *handshake.Transcript
+	// opened, where set, is called when the plan's sources are open, and may object.
+	opened func() error
 }
 
 // startLaunch brings stage-1 into existence: with its namespaces, in the target cgroup where it can
@@ -137,7 +139,7 @@ func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 	}
 	var files []*os.File
 	err = act.Do(l.times, act.Sources, func() (err error) {
-		files, err = openSources(p.Sources, dir)
+		files, err = openSources(p.Sources, dir, l.process().PidFD)
 		return err
 	})
 	if err != nil {
@@ -146,6 +148,11 @@ func (l *launch) sendPlan(p *plan.Plan, dir *os.File) error {
 	defer closeFiles(files)
 	if l.times.Timed() {
 		l.times.StagePlan(p.StepWords(), clockAhead(p))
+	}
+	if l.opened != nil {
+		if err := l.opened(); err != nil {
+			return err
+		}
 	}
 	return l.explain(l.child.Plan(handshake.PlanBody{Steps: steps}, descriptors(files)))
 }

@@ -47,6 +47,9 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	}
 	defer c.Close()
 	code, err := fg.wait(c.init)
+	if err == nil {
+		c.logOOM()
+	}
 	if o.Keep {
 		return code, err
 	}

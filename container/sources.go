@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -12,22 +14,104 @@ import (
 )
 
 // openSources opens the descriptors that go with a plan, in its order. dir is the state directory,
-// where the start socket is bound. The caller closes them.
-func openSources(sources []plan.Source, dir *os.File) (files []*os.File, err error) {
-	defer func() {
-		if err != nil {
-			closeFiles(files)
-			files = nil
+// where the start socket is bound; child is the stage, by its pidfd. The caller closes them.
+func openSources(sources []plan.Source, dir, child *os.File) (files []*os.File, err error) {
+	open := func() error {
+		for i := range sources {
+			f, err := openSource(&sources[i], dir)
+			if err != nil {
+				return err
+			}
+			files = append(files, f)
 		}
-	}()
-	for i := range sources {
-		f, err := openSource(&sources[i], dir)
-		if err != nil {
-			return files, err
+		return nil
+	}
+	isTree := func(s plan.Source) bool { return s.Kind == plan.SourceTree }
+	if slices.ContainsFunc(sources, isTree) {
+		err = inMountNamespace(child, open)
+	} else {
+		err = open()
+	}
+	for i := range files {
+		if err == nil && sources[i].Kind == plan.SourceTree {
+			err = changeTree(files[i], &sources[i])
 		}
-		files = append(files, f)
+	}
+	if err != nil {
+		closeFiles(files)
+		return nil, err
 	}
 	return files, nil
+}
+
+// inMountNamespace calls f in the mount namespace of the process behind pidfd. Mounts that a less
+// privileged namespace copied have their flags locked there; a clone taken in the host's namespace
+// has not, so that the container's root could make writable what the host mounted read-only.
+func inMountNamespace(pidfd *os.File, f func() error) error {
+	runtime.LockOSThread()
+	home, err := leaveHome()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return failed("enter mount namespace", "of stage-1", err)
+	}
+	defer home.close()
+	if err = unix.Setns(int(pidfd.Fd()), unix.CLONE_NEWNS); err != nil {
+		err = failed("enter mount namespace", "of stage-1", err)
+	} else {
+		err = f()
+	}
+	if back := home.enter(); back != nil {
+		// The thread stays locked: no other goroutine may run in the container's namespace.
+		return errors.Join(err, failed("return to mount namespace", "of the runtime", back))
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+// A home is where a thread was. It has to come back and must not just end: to the kernel a thread
+// that has forked is the parent, at whose death the stage dies too (PR_SET_PDEATHSIG).
+type home struct{ namespace, root, cwd int }
+
+// leaveHome gives the thread a root and a working directory of its own, which setns(2) asks for, and
+// notes what they were. They stay its own afterwards: this process does not chdir(2).
+func leaveHome() (h home, err error) {
+	h = home{-1, -1, -1}
+	open := func(fd *int, path string, flags int) {
+		if err == nil {
+			*fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		}
+	}
+	open(&h.namespace, "/proc/thread-self/ns/mnt", unix.O_RDONLY)
+	open(&h.root, "/", unix.O_PATH)
+	open(&h.cwd, ".", unix.O_PATH)
+	if err == nil {
+		err = unix.Unshare(unix.CLONE_FS)
+	}
+	if err != nil {
+		h.close()
+	}
+	return h, err
+}
+
+func (h home) enter() error {
+	if err := unix.Setns(h.namespace, unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Fchdir(h.root); err != nil {
+		return err
+	}
+	if err := unix.Chroot("."); err != nil {
+		return err
+	}
+	return unix.Fchdir(h.cwd)
+}
+
+func (h home) close() {
+	for _, fd := range []int{h.namespace, h.root, h.cwd} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 func openSource(s *plan.Source, dir *os.File) (*os.File, error) {
@@ -36,12 +120,22 @@ func openSource(s *plan.Source, dir *os.File) (*os.File, error) {
 		return nsexec.Listen(dir)
 	case plan.SourceTree:
 		return openTree(s)
+	case plan.SourceDirectory:
+		return openDirectory(s)
 	}
 	return nil, fmt.Errorf("open source %s: unknown kind %q", s.Field, s.Kind)
 }
 
-// openTree clones the mounts at a path of the host: the container's user may not be able to reach
-// them, and an ID mapping takes the host's privilege.
+func openDirectory(s *plan.Source) (*os.File, error) {
+	fd, err := unix.Open(s.Path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, sourceError(s, "open", err)
+	}
+	return os.NewFile(uintptr(fd), s.Path), nil
+}
+
+// openTree clones the mounts at a path: the container's user may not be able to reach them, and an ID
+// mapping takes the host's privilege.
 func openTree(s *plan.Source) (*os.File, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if s.Recursive {
@@ -51,14 +145,10 @@ func openTree(s *plan.Source) (*os.File, error) {
 	if err != nil {
 		return nil, sourceError(s, "open", err)
 	}
-	tree := os.NewFile(uintptr(fd), s.Path)
-	if err := changeTree(tree, s); err != nil {
-		tree.Close()
-		return nil, err
-	}
-	return tree, nil
+	return os.NewFile(uintptr(fd), s.Path), nil
 }
 
+// changeTree sets what a clone of its own is to have.
 func changeTree(tree *os.File, s *plan.Source) error {
 	if s.Propagation != 0 {
 		flags := uint(unix.AT_EMPTY_PATH)

@@ -34,7 +34,7 @@ func (c *Container) State() (*State, error) {
 	s := &State{
 		OCIVersion: c.rec.OCIVersion, ID: c.rec.ID, Status: m.status,
 		Bundle: c.rec.Bundle, Rootfs: c.rec.Rootfs,
-		Created: c.rec.Created, Annotations: c.rec.Annotations,
+		Created: c.rec.Created, Annotations: c.withOOM(m.status),
 	}
 	if m.status != Stopped && c.rec.Init != nil {
 		s.Pid = c.rec.Init.Pid

@@ -202,7 +202,7 @@ func (m Mix) execTable() (Table, error) {
 		}
 		switch {
 		case same:
-		case k.typ == specs.CgroupNamespace:
+		case k.typ == specs.CgroupNamespace && !m.foreignCgroup():
 			cgroup = true
 		default:
 			flags |= k.flag
@@ -218,6 +218,28 @@ func (m Mix) execTable() (Table, error) {
 		t.add(Row{Who: byStage1, Do: "setns", Flags: unix.CLONE_NEWCGROUP, Object: "cgroup" + of})
 	}
 	return t, nil
+}
+
+// foreignCgroup tells whether init's cgroup namespace belongs to another user namespace than init's
+// own. It has to be entered together with that one, which takes the right to it away.
+func (m Mix) foreignCgroup() bool {
+	dir := "/proc/" + strconv.Itoa(m.InitPid) + "/ns/"
+	fd, err := unix.Open(dir+"cgroup", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // joining it will say why
+	}
+	defer unix.Close(fd) //nolint:errcheck // read only
+	owner, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if err != nil {
+		// EPERM: an owner that this process may not know is none of the container's.
+		return errors.Is(err, unix.EPERM)
+	}
+	defer unix.Close(owner) //nolint:errcheck // read only
+	var theirs, its unix.Stat_t
+	if unix.Stat(dir+"user", &theirs) != nil || unix.Fstat(owner, &its) != nil {
+		return false
+	}
+	return theirs.Ino != its.Ino
 }
 
 // sameNamespace compares a namespace of pid with ours. A kernel without the namespace has one for

@@ -115,6 +115,10 @@ func (b *builder) hierarchy(e *mountEntry, h hierarchy) {
 	if len(h.controllers) == 1 && h.controllers[0] == "name=systemd" {
 		m.Source = "systemd"
 	}
+	if dir, own := b.directory(h); own && b.restricted() && b.mode(specs.CgroupNamespace) == Joined {
+		// As for cgroup2: the namespace may be another user namespace's.
+		m.Refused, m.Instead = "bind", dir
+	}
 	b.add(m)
 }
 

@@ -48,6 +48,7 @@ func (b *builder) exec() error {
 	if err := b.outside(limits, cmp.Or(b.proc.OOMScoreAdj, base.OOMScoreAdj)); err != nil {
 		return err
 	}
+	b.enterRoot()
 	b.keyring(p.labels.seLinux, 0)
 	if err := b.affinity(cmp.Or(b.proc.ExecCPUAffinity, base.ExecCPUAffinity)); err != nil {
 		return err
@@ -61,6 +62,16 @@ func (b *builder) exec() error {
 	b.place(&p)
 	b.last(&p, true)
 	return nil
+}
+
+// enterRoot goes to the root of the container's init where no mount namespace leads there: joining
+// namespaces leaves an exec process in the host's root then.
+func (b *builder) enterRoot() {
+	if b.own(specs.MountNamespace) || b.f.InitRoot == "" {
+		return
+	}
+	fd := b.source(Source{Kind: SourceDirectory, Path: b.f.InitRoot, Field: "root.path"})
+	b.add(Root{Path: "/", FD: fd, Plain: true}, Pivot{Method: "chroot"})
 }
 
 // affinity sets the CPUs of an exec process. Without any it gets all of them back, since the

@@ -165,6 +165,12 @@ func (b *builder) mount(e *mountEntry) {
 		if b.restricted() {
 			m.Refused, m.Instead = "bind", "/sys"
 		}
+	case "mqueue":
+		m.Label = b.linux.MountLabel
+		// The host's shows the container's queues only where they share an IPC namespace.
+		if b.restricted() && !b.own(specs.IPCNamespace) {
+			m.Refused, m.Instead = "bind", "/dev/mqueue"
+		}
 	case "tmpfs":
 		m.CopyUp = e.opts.copyUp
 		m.Label = b.linux.MountLabel

@@ -71,10 +71,12 @@ type SourceKind string
 const (
 	// SourceListener is the listening start socket.
 	SourceListener SourceKind = "listener"
-	// SourceTree is a detached clone of the mounts at Path: open_tree(2) with OPEN_TREE_CLONE, and
-	// AT_RECURSIVE where Recursive is set; then mount_setattr(2) with Propagation (AT_RECURSIVE)
-	// and with the ID mapping.
+	// SourceTree is a detached clone of the mounts at Path, taken in the stage's mount namespace:
+	// open_tree(2) with OPEN_TREE_CLONE, and AT_RECURSIVE where Recursive is set; then
+	// mount_setattr(2) with Propagation (AT_RECURSIVE) and with the ID mapping.
 	SourceTree SourceKind = "tree"
+	// SourceDirectory is the directory at Path (O_PATH).
+	SourceDirectory SourceKind = "directory"
 )
 
 // A Source is a descriptor that the runtime opens for the stage, and closes after the plan frame
@@ -84,9 +86,9 @@ type Source struct {
 	Path string     `json:"path,omitempty"` // on the host
 	// Recursive takes the mounts below Path along.
 	Recursive bool `json:"recursive,omitempty"`
-	// Propagation (MS_SLAVE and the like, with MS_REC) is what the clone gets. The runtime opens it
-	// in the host's mount namespace, where it would be a peer of a shared original: a mount inside
-	// the container would reach the host.
+	// Propagation (MS_SLAVE and the like, with MS_REC) is what the clone gets. It is taken before
+	// the stage has cut its mounts off from the host's, and would be a peer of a shared original: a
+	// mount inside the container would reach the host.
 	Propagation uint64 `json:"propagation,omitempty"`
 	// IDMap makes the clone an ID-mapped mount (MOUNT_ATTR_IDMAP).
 	IDMap *IDMap `json:"idMap,omitempty"`
@@ -137,6 +139,9 @@ type Facts struct {
 	// path on the host. A path without an entry exists and is reachable.
 	Root    SourceFact
 	Sources map[string]SourceFact
+	// InitRoot leads to the root directory of the container's init, for an exec into a container
+	// that has no mount namespace; empty where it is not needed.
+	InitRoot string
 	// UIDMappings and GIDMappings are those of a user namespace that is joined by path.
 	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }

@@ -32,9 +32,9 @@ type Propagation struct {
 // base of every later path.
 type Root struct {
 	Path   string `json:"path"`             // on the host
-	FD     *int   `json:"fd,omitempty"`     // a detached mount opened by the runtime instead
+	FD     *int   `json:"fd,omitempty"`     // a detached mount, or with Plain a directory, opened by the runtime instead
 	Parent uint64 `json:"parent,omitempty"` // propagation flags for the mount that Path lies on, e.g. MS_PRIVATE
-	Plain  bool   `json:"plain,omitempty"`  // no mount namespace of its own: open Path as the base, attach nothing
+	Plain  bool   `json:"plain,omitempty"`  // no mount namespace of its own: Path, or fd, is the base as it is
 }
 
 // Mount mounts a new file system (fsopen(2), fsmount(2), move_mount(2)). A tmpfs without an option

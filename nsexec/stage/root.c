@@ -69,8 +69,8 @@ static int root_check(struct stage *s, const void *args)
 {
 	const struct root_args *a = args;
 
-	if (a->plain && (a->fd >= 0 || a->parent))
-		return stage_fail(s, EBADMSG, "plain", "together with fd or parent");
+	if (a->plain && a->parent)
+		return stage_fail(s, EBADMSG, "plain", "together with parent");
 	return a->parent ? attr_check_propagation(s, "parent", a->parent) : 0;
 }
 
@@ -127,7 +127,7 @@ static int root_tree(struct stage *s, const struct root_args *a, int place)
 static int root_run(struct stage *s, const void *args)
 {
 	const struct root_args *a = args;
-	close_fd int place = open_place(a);
+	close_fd int place = a->plain && a->fd >= 0 ? path_take_fd(s, a->fd) : open_place(a);
 
 	if (place < 0)
 		return stage_fail(s, place, a->path, place == -ENOTDIR ? "the root is a file" : NULL);

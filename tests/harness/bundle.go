@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,7 +120,7 @@ func makeRootfs(dir string) error {
 			return err
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o1777); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "tmp"), os.ModeSticky|0o777); err != nil {
 		return err
 	}
 	err := errors.Join(
@@ -231,6 +232,13 @@ func Namespace(kind specs.LinuxNamespaceType, path string) Edit {
 	return func(s *specs.Spec) {
 		WithoutNamespace(kind)(s)
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: kind, Path: path})
+	}
+}
+
+// WithoutMount leaves out the mounts of a place.
+func WithoutMount(place string) Edit {
+	return func(s *specs.Spec) {
+		s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == place })
 	}
 }
 

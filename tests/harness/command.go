@@ -23,7 +23,8 @@ const commandLimit = 30 * time.Second
 // A Result is how a command ended.
 type Result struct {
 	Command string
-	Code    int // 128 plus the signal for a death by signal
+	Code    int            // 128 plus the signal for a death by signal
+	Signal  syscall.Signal // what the command itself died of; 0: it left
 	Stdout  string
 	Stderr  string
 	Took    time.Duration
@@ -302,7 +303,7 @@ func (p *Proc) result() Result {
 	if s := p.cmd.ProcessState; s != nil {
 		w := s.Sys().(syscall.WaitStatus)
 		if r.Code = w.ExitStatus(); w.Signaled() {
-			r.Code = 128 + int(w.Signal())
+			r.Code, r.Signal = 128+int(w.Signal()), w.Signal()
 		}
 	}
 	out, _ := os.ReadFile(p.stdout) // not there if piped

@@ -107,3 +107,9 @@ func ControlFile(controller, path, v1Name, v2Name string) string {
 	}
 	return filepath.Join(cgroupRoot, controller, path, v1Name)
 }
+
+// HasPSI tells whether the kernel measures pressure by cgroup, which it does on v2.
+func HasPSI() bool {
+	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "memory.pressure"))
+	return len(found) > 0 && CgroupVersion() == "v2"
+}

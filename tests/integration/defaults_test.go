@@ -56,32 +56,11 @@ func TestNamespacesAreNewWhereAskedForAndTheHostsOtherwise(t *testing.T) {
 	}
 }
 
-// A mount as the container sees it.
-type seenMount struct {
-	options, fstype, super string
-	order                  int
-}
-
-// mountsOf reads /proc/self/mountinfo of a container: the topmost mount of each place.
-func mountsOf(mountinfo string) map[string]seenMount {
-	seen := map[string]seenMount{}
-	for i, line := range strings.Split(strings.TrimSpace(mountinfo), "\n") {
-		before, after, _ := strings.Cut(line, " - ")
-		f, g := strings.Fields(before), strings.Fields(after)
-		seen[f[4]] = seenMount{options: f[5], fstype: g[0], super: g[len(g)-1], order: i}
-	}
-	return seen
-}
-
-func (m seenMount) has(option string) bool {
-	return slices.Contains(strings.Split(m.options, ","), option) || slices.Contains(strings.Split(m.super, ","), option)
-}
-
 func TestEveryMountIsThere(t *testing.T) {
 	e := harness.New(t)
 	b := e.Bundle(harness.Args("/bin/cat", "/proc/self/mountinfo"))
 	seen := mountsOf(e.OK("run", "-b", b.Dir, e.ID("c")))
-	if root := seen["/"]; !root.has("ro") {
+	if root := seen["/"]; !root.Has("ro") {
 		t.Errorf("the root file system is not read-only: %+v", root)
 	}
 	for _, m := range b.Spec.Mounts {
@@ -97,18 +76,18 @@ func TestEveryMountIsThere(t *testing.T) {
 				kind = "cgroup2"
 			}
 		}
-		wantEqual(t, "type of "+m.Destination, got.fstype, kind)
+		wantEqual(t, "type of "+m.Destination, got.Type, kind)
 		for _, o := range []string{"ro", "nosuid", "nodev", "noexec"} {
 			if o == "ro" && kind == "tmpfs" && !harness.IsRunack() {
 				continue // runc 1.1 leaves the tmpfs above v1's controllers writable
 			}
-			if slices.Contains(m.Options, o) && !got.has(o) {
+			if slices.Contains(m.Options, o) && !got.Has(o) {
 				t.Errorf("%s has not %s: %+v", m.Destination, o, got)
 			}
 		}
 	}
-	wantContains(t, "options of /dev/pts", seen["/dev/pts"].super, "gid=5", "mode=620", "ptmxmode=666")
-	wantContains(t, "options of /dev", seen["/dev"].super, "size=65536k", "mode=755")
+	wantContains(t, "options of /dev/pts", seen["/dev/pts"].Super, "gid=5", "mode=620", "ptmxmode=666")
+	wantContains(t, "options of /dev", seen["/dev"].Super, "size=65536k", "mode=755")
 }
 
 // Nothing of the host's mount table is visible, and nothing propagates to it.
@@ -169,7 +148,7 @@ func TestReadonlyPathsCannotBeWritten(t *testing.T) {
 		if _, err := os.Stat(p); err != nil {
 			continue // this kernel has no such file
 		}
-		if m, ok := seen[p]; !ok || !slices.Contains(strings.Split(m.options, ","), "ro") {
+		if m, ok := seen[p]; !ok || !m.HasItself("ro") {
 			t.Errorf("%s is not read-only: %+v", p, m)
 		}
 	}

@@ -17,6 +17,8 @@
  *	probe umask            the umask
  *	probe caps             the effective capabilities by capget, without /proc
  *	probe call NR [ARG...] one raw system call, and its result or its negative errno
+ *	probe keyring          what keyctl(2) says of the session keyring: "keyring;uid;gid;perm;name"
+ *	probe euid             the effective user
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -128,6 +131,16 @@ static int show_caps(void)
 	return 0;
 }
 
+static int show_keyring(void)
+{
+	char text[512] = "";
+
+	if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof(text) - 1) < 0)
+		die("keyctl");
+	printf("%s\n", text);
+	return 0;
+}
+
 static int die_of(int n)
 {
 	struct kernel_sigaction dfl;
@@ -225,6 +238,10 @@ int main(int argc, char **argv, char **envp)
 		return show_umask();
 	if (strcmp(verb, "caps") == 0)
 		return show_caps();
+	if (strcmp(verb, "keyring") == 0)
+		return show_keyring();
+	if (strcmp(verb, "euid") == 0)
+		return printf("%u\n", (unsigned int)geteuid()) < 0;
 	if (strcmp(verb, "crash") == 0)
 		return crash();
 	if (strcmp(verb, "wait") == 0)

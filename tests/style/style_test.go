@@ -107,7 +107,7 @@ func TestLayersAreKept(t *testing.T) {
 // children of os/exec.
 func TestIntegrationTestsLeaveOSExecAlone(t *testing.T) {
 	goFiles(t, func(folder, path string) {
-		if folder != "tests/integration" && folder != "tests/faults" && folder != "tests/clients" {
+		if !slices.Contains([]string{"tests/integration", "tests/spec", "tests/security", "tests/faults", "tests/clients"}, folder) {
 			return
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
@@ -180,7 +180,7 @@ func TestMakeHelpIsComplete(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^([a-z0-9-]+):.*## \S`).FindAllStringSubmatch(string(text), -1) {
 		listed[m[1]] = true
 	}
-	for _, want := range []string{"help", "deps", "build", "install", "demo", "try", "test", "test-unit", "test-root",
+	for _, want := range []string{"help", "deps", "build", "install", "demo", "try", "test", "test-unit", "test-root", "test-spec",
 		"test-faults", "test-clients", "test-vm", "soak", "lint", "fmt", "fuzz", "bench", "clean"} {
 		if !listed[want] {
 			t.Errorf("make help does not list %s", want)

@@ -1,0 +1,152 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"runack/tests/harness"
+)
+
+// Where a container's processes are: in a PID namespace of its own, in another container's, in the
+// host's. In the latter two init's death takes nobody with it.
+var pidNamespaces = []struct {
+	name string
+	edit func(e *harness.Env) harness.Edit
+}{
+	{"private", func(*harness.Env) harness.Edit { return func(*spec) {} }},
+	{"shared", func(e *harness.Env) harness.Edit {
+		b := e.Bundle(harness.Probe("wait"))
+		file := filepath.Join(e.Dir, "pid-owner")
+		e.OK("run", "-d", "--pid-file", file, "-b", b.Dir, e.ID("owner"))
+		return harness.Namespace(specs.PIDNamespace, fmt.Sprintf("/proc/%d/ns/pid", e.ReadPid(file)))
+	}},
+	{"the host's", func(*harness.Env) harness.Edit { return harness.WithoutNamespace(specs.PIDNamespace) }},
+}
+
+// family runs a container with three more processes beside init, one of them in a sub-cgroup where
+// the container can make one, and gives all pids.
+func family(e *harness.Env, edits ...harness.Edit) (id string, init int, all []int) {
+	e.T.Helper()
+	id, init = detached(e, edits...)
+	for range 3 {
+		e.OK("exec", "-d", id, "/bin/probe", "wait")
+	}
+	if err := json.Unmarshal([]byte(e.OK("ps", "-f", "json", id)), &all); err != nil || len(all) != 4 {
+		e.T.Fatalf("pids %v, %v; want four", all, err)
+	}
+	return id, init, all
+}
+
+func wantEnded(e *harness.Env, pids []int, sig syscall.Signal) {
+	e.T.Helper()
+	for _, pid := range pids {
+		if status := e.WaitExit(pid); status.Signal() != sig {
+			e.T.Errorf("pid %d ended with %#x, want signal %v", pid, status, sig)
+		}
+	}
+}
+
+// kill --all reaches every process, whoever's namespace they are in, and a paused one too.
+func TestKillAll(t *testing.T) {
+	for _, ns := range pidNamespaces {
+		for _, paused := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, paused %v", ns.name, paused), func(t *testing.T) {
+				e := harness.New(t)
+				id, _, all := family(e, ns.edit(e))
+				if paused {
+					needFreezer(e)
+					e.OK("pause", id)
+				}
+				e.OK("kill", "--all", id, "KILL")
+				wantEnded(e, all, syscall.SIGKILL)
+				wantStatus(e, id, "stopped")
+				e.OK("kill", "--all", id, "KILL") // as the caller wants it
+				e.OK("delete", id)
+				e.OK("delete", "-f", e.ID("owner"))
+			})
+		}
+	}
+}
+
+// Without --all, SIGKILL takes what init's death leaves behind as well: nobody else would.
+func TestKillAllOfASharedNamespaceByKILL(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("runc 1.1 leaves them to delete")
+	id, _, all := family(e, pidNamespaces[2].edit(e))
+	e.OK("kill", id, "KILL")
+	wantEnded(e, all, syscall.SIGKILL)
+	e.OK("delete", id)
+}
+
+// delete ends what init has left behind, forced or not.
+func TestDeleteForceEndsEveryProcess(t *testing.T) {
+	for _, ns := range pidNamespaces {
+		for _, how := range []string{"init ended", "init runs", "paused"} {
+			t.Run(ns.name+", "+how, func(t *testing.T) {
+				e := harness.New(t)
+				id, init, all := family(e, ns.edit(e))
+				args := []string{"delete", "-f", id}
+				switch how {
+				case "init ended":
+					if err := syscall.Kill(init, syscall.SIGKILL); err != nil {
+						t.Fatal(err)
+					}
+					e.WaitExit(init)
+					all = without(all, init)
+					args = []string{"delete", id}
+				case "paused":
+					needFreezer(e)
+					e.OK("pause", id)
+				}
+				e.OK(args...)
+				wantEnded(e, all, syscall.SIGKILL)
+				e.OK("delete", "-f", e.ID("owner"))
+			})
+		}
+	}
+}
+
+func without(pids []int, one int) (rest []int) {
+	for _, pid := range pids {
+		if pid != one {
+			rest = append(rest, pid)
+		}
+	}
+	return rest
+}
+
+// An init that cannot die is named, with what holds it, in bounded time. When it is let go a second
+// delete does it. The v1 freezer of a cgroup further up makes such an init; on v2 a frozen process
+// dies.
+func TestDeleteForceNamesWhoDoesNotDie(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("the words are runack's own")
+	if os.Getenv("RUNACK_VIEW") != "" || !harness.HasController("freezer") {
+		t.Skip("needs the v1 freezer, and takes ten seconds: once is enough")
+	}
+	cgroup := e.Cgroup("c")
+	id, pid := detached(e, harness.CgroupsPath(cgroup))
+	above := filepath.Join("/sys/fs/cgroup/freezer", filepath.Dir(cgroup))
+	freeze := func(state string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(above, "freezer.state"), []byte(state), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	freeze("FROZEN")
+	defer freeze("THAWED")
+	harness.OneLine(t, e.Fails(1, "delete", "-f", id), "container init still running after 10s",
+		fmt.Sprintf("still there: pid %d (probe, state D), frozen by %s", pid, above))
+	freeze("THAWED")
+	e.OK("delete", "-f", id)
+	if strings.Contains(e.OK("list", "-q"), id) {
+		t.Error("the container is still listed")
+	}
+}
