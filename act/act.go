@@ -33,6 +33,7 @@ const (
 	Rlimits     Act = "set resource limits"
 	Announce    Act = "announce process"
 	StartSocket Act = "connect to start socket"
+	Agent       Act = "hand over seccomp listener"
 	Execve      Act = "wait for execve"
 	Notify      Act = "wait for readiness"
 	Kill        Act = "kill init"

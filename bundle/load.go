@@ -93,22 +93,6 @@ func complete(spec *specs.Spec) {
 	if spec.Linux == nil {
 		spec.Linux = &specs.Linux{}
 	}
-	if s := spec.Linux.Seccomp; s != nil {
-		s.Flags = completeFlags(s.Flags)
-	}
-}
-
-// completeFlags puts the default of a seccomp profile without flags (as with runc) into words. An
-// empty list is not the same, and would be lost when the configuration is written again: the flag
-// that changes nothing stands for it.
-func completeFlags(flags []specs.LinuxSeccompFlag) []specs.LinuxSeccompFlag {
-	switch {
-	case flags == nil:
-		return []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow}
-	case len(flags) == 0:
-		return []specs.LinuxSeccompFlag{seccompFlagTsync}
-	}
-	return flags
 }
 
 // physical resolves symbolic links, as the kernel's getcwd(2) after a chdir(2) would. On failure

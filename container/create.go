@@ -258,7 +258,7 @@ func (cr *creation) newRecord() *Record {
 			return n.Type == specs.PIDNamespace && n.Mode == plan.New
 		}),
 		Rootless: cr.rootless(), Systemd: cr.opts.Systemd, Terminal: spec.Process.Terminal,
-		Notify: cr.opts.NotifySocket != "",
+		Notify: cr.opts.NotifySocket != "", Agent: cr.filter != nil && cr.filter.Listener,
 	}
 	if h := spec.Hooks; h != nil {
 		r.Poststart, r.Poststop = len(h.Poststart) > 0, len(h.Poststop) > 0

@@ -40,6 +40,7 @@ type execution struct {
 	process *specs.Process
 	plan    *plan.Plan
 	peers   peers
+	agent   *agent // nil where the filter has no listener
 	launch  *launch
 	undo    undoStack
 	// interruptible is called once nothing can be interrupted any more; it returns the interruption
@@ -108,6 +109,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 }
 
 func (ex *execution) close() {
+	ex.agent.close()
 	ex.peers.close()
 	if ex.init != nil {
 		ex.init.Close()
@@ -173,6 +175,11 @@ func (ex *execution) ready() error {
 	}
 	for _, w := range ex.plan.Warnings {
 		logrus.Warn(ex.c.wrap(errors.New(w)))
+	}
+	if filter != nil && filter.Listener {
+		if ex.agent, err = dialAgent(ex.spec.Linux.Seccomp); err != nil {
+			return ex.c.wrap(err)
+		}
 	}
 	ex.peers, err = o.IO.dial()
 	return err
@@ -357,7 +364,12 @@ func (ex *execution) converse() error {
 			}
 		case handshake.Executing:
 			f.CloseFDs()
-			return ex.c.act(act.Execve, ex.launch.child.Finish)
+			child := ex.launch.child
+			err := ex.c.handOver(ex.agent, child.Listener, child.Pid, specs.StateRunning, timeoutOr(ex.opts.Timeout))
+			if err != nil {
+				return err
+			}
+			return ex.c.act(act.Execve, child.Finish)
 		default:
 			f.CloseFDs()
 			return fmt.Errorf("runtime: message %s: nobody expects it here", f.Type)

@@ -25,8 +25,5 @@ func (s *Store) filter(spec *specs.Spec) (*plan.Seccomp, error) {
 	if errors.As(err, &field) {
 		return nil, fmt.Errorf("%s: %w", bundle.ConfigFile, err)
 	}
-	if err == nil && f.Listener {
-		return nil, fmt.Errorf("%s: linux.seccomp.listenerPath: not supported yet", bundle.ConfigFile)
-	}
 	return f, err
 }

@@ -58,6 +58,7 @@ type Record struct {
 	Terminal   bool                 `json:"terminal,omitempty"`
 
 	Notify bool `json:"notify,omitempty"` // a notify socket is mounted in the container
+	Agent  bool `json:"agent,omitempty"`  // the seccomp filter has a listener, which an agent gets
 
 	// Which hooks are left for later commands, so that they need not read config.json otherwise.
 	Poststart bool `json:"poststart,omitempty"`

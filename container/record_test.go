@@ -23,7 +23,7 @@ func sampleRecord() *Record {
 		Actor:       &Ident{Pid: 7, Start: 8}, Init: &Ident{Pid: 9, Start: 10},
 		Cgroup:     &cgroupjoin.Saved{Layout: cgroupjoin.V2, Paths: map[string]string{"": "/sys/fs/cgroup/web1"}},
 		RDT:        &cgroupjoin.SavedRDT{ID: "web1", Path: "/sys/fs/resctrl/web1", Made: true},
-		PrivatePID: true, Rootless: true, Systemd: true, Terminal: true, Notify: true, Poststart: true, Poststop: true,
+		PrivatePID: true, Rootless: true, Systemd: true, Terminal: true, Notify: true, Agent: true, Poststart: true, Poststop: true,
 	}
 }
 

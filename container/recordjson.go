@@ -45,6 +45,7 @@ func (r *Record) marshal() []byte {
 	w.OptTrue("systemd", r.Systemd)
 	w.OptTrue("terminal", r.Terminal)
 	w.OptTrue("notify", r.Notify)
+	w.OptTrue("agent", r.Agent)
 	w.OptTrue("poststart", r.Poststart)
 	w.OptTrue("poststop", r.Poststop)
 	w.Close()
@@ -76,7 +77,7 @@ func unmarshalRecord(data []byte) (*Record, error) {
 
 // recordFields are the keys of a Record in JSON.
 var recordFields = []string{"recordVersion", "ociVersion", "id", "phase", "bundle", "rootfs", "created", "annotations", "actor",
-	"init", "cgroup", "rdt", "privatePid", "rootless", "systemd", "terminal", "notify", "poststart", "poststop"}
+	"init", "cgroup", "rdt", "privatePid", "rootless", "systemd", "terminal", "notify", "agent", "poststart", "poststop"}
 
 func (r *Record) read(in *specjson.Reader) {
 	for o := (specjson.Object{}); in.Field(&o); {
@@ -128,6 +129,8 @@ func (r *Record) flag(key string) *bool {
 		return &r.Terminal
 	case "notify":
 		return &r.Notify
+	case "agent":
+		return &r.Agent
 	case "poststart":
 		return &r.Poststart
 	case "poststop":

@@ -124,8 +124,13 @@ func (c *Container) mayStart(s Status) error {
 
 // carryOutStart speaks with the stage. Nothing is locked.
 func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
+	agent, err := c.agent()
+	if err != nil {
+		return joinTeardown(err, c.unstart())
+	}
+	defer agent.close()
 	var starter *nsexec.Starter
-	err := c.act(act.StartSocket, func() (err error) {
+	err = c.act(act.StartSocket, func() (err error) {
 		starter, err = nsexec.Dial(c.dir.file, pidfd, nsexec.Options{
 			Timeout: timeoutOr(o.Timeout), Transcript: o.Transcript, Protocol: handshake.StartProtocol,
 		})
@@ -137,6 +142,9 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 	defer starter.Close()
 	if err = starter.Start(c.rec.stateJSON(specs.StateCreated)); err == nil {
 		err = awaitExecuting(starter.Next)
+	}
+	if err == nil {
+		err = c.handOver(agent, starter.Listener, c.rec.Init.Pid, specs.StateCreated, timeoutOr(o.Timeout))
 	}
 	if err == nil {
 		err = c.act(act.Execve, starter.Finish)

@@ -21,6 +21,8 @@ func (f *Frame) Decode(v any) error {
 	switch b := v.(type) {
 	case *ReadyBody:
 		bad = b.decode(f.Body)
+	case *ListenerBody:
+		bad = b.decode(f.Body)
 	case *ErrorBody:
 		bad = b.decode(f.Body)
 	case *TraceBody:
@@ -88,6 +90,25 @@ func (b *ReadyBody) decode(body []byte) *fault {
 	})
 	if f == nil && (seen != 2 || b.Pid == 0) {
 		f = &fault{KindMissingKey, "pid and born", quote(body)}
+	}
+	return f
+}
+
+// decode reads {"fd":7}; it is required, and no standard descriptor.
+func (b *ListenerBody) decode(body []byte) *fault {
+	*b = ListenerBody{}
+	s := scanner{data: body}
+	f := s.object(func(key []byte) (f *fault) {
+		if string(key) != "fd" {
+			return unknownField(key)
+		}
+		var n uint64
+		n, f = s.uintValue("fd", 1<<31-1)
+		b.FD = int(n)
+		return f
+	})
+	if f == nil && b.FD < 3 {
+		f = &fault{KindMissingKey, "fd, from 3 on", quote(body)}
 	}
 	return f
 }

@@ -227,8 +227,8 @@ func testOutOfTurn(t *testing.T, p Protocol, s State, side Side, typ Type, fds i
 func TestConversations(t *testing.T) {
 	for p, script := range map[Protocol]string{
 		CreateProtocol: "runtime:spawn stage-0:ready runtime:join stage-1:joined runtime:plan stage-1:console stage-1:mounted runtime:proceed stage-1:console stage-1:created",
-		StartProtocol:  "runtime:start stage-1:console stage-1:executing stage-1:listener",
-		ExecProtocol:   "runtime:spawn stage-0:ready runtime:join stage-1:joined runtime:plan stage-1:console stage-1:executing stage-1:listener",
+		StartProtocol:  "runtime:start stage-1:console stage-1:executing stage-1:listener runtime:taken",
+		ExecProtocol:   "runtime:spawn stage-0:ready runtime:join stage-1:joined runtime:plan stage-1:console stage-1:executing stage-1:listener runtime:taken",
 	} {
 		t.Run(p.String(), func(t *testing.T) {
 			goroutines := runtime.NumGoroutine()

@@ -16,7 +16,8 @@ const (
 	Joined    Type = "joined"    // stage-1 to runtime
 	Plan      Type = "plan"      // runtime to stage-1: the steps
 	Console   Type = "console"   // stage-1 to runtime: the terminal's master descriptor
-	Listener  Type = "listener"  // stage-1 to runtime: the seccomp notification descriptor
+	Listener  Type = "listener"  // stage-1 to runtime: the number of the seccomp notification descriptor
+	Taken     Type = "taken"     // runtime to stage-1: it has that descriptor
 	Mounted   Type = "mounted"   // stage-1 to runtime: root file system built, not yet pivoted
 	Proceed   Type = "proceed"   // runtime to stage-1: runtime-side hooks are done
 	Created   Type = "created"   // stage-1 to runtime: waiting for start
@@ -73,6 +74,12 @@ type PlanBody struct {
 // StateBody is the body of proceed and start: the OCI state as text, which hooks get on stdin.
 type StateBody struct {
 	State string `json:"state"`
+}
+
+// ListenerBody names a descriptor of stage-1's own. It does not come along: that would take
+// sendmsg(2), which the filter that is loaded by now may forbid, or ask the listener about.
+type ListenerBody struct {
+	FD int `json:"fd"`
 }
 
 // ErrorBody is a failure as fields.

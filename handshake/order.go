@@ -42,13 +42,14 @@ const (
 	Terminal   State = "terminal"   // pivoting or building, and the console has been handed over
 	Waiting    State = "waiting"    // created; the conversation is over
 	Committed  State = "committed"  // executing: from here on end of file can mean success
-	Supervised State = "supervised" // the listener has been handed over
+	Offered    State = "offered"    // the listener is there to be taken; stage-1 waits
+	Supervised State = "supervised" // the listener has been taken
 	Failed     State = "failed"     // error: the conversation is over
 )
 
 // states lists them for order.def.
 var states = [...]State{Begun, Spawning, Alone, Joining, Inside, Building, Built, Pivoting,
-	Terminal, Waiting, Committed, Supervised, Failed}
+	Terminal, Waiting, Committed, Offered, Supervised, Failed}
 
 // messages has the number of descriptors that each message carries.
 var messages = [...]struct {
@@ -61,7 +62,8 @@ var messages = [...]struct {
 	{Joined, 0, 0},
 	{Plan, 0, MaxDescriptors},
 	{Console, 1, 1},
-	{Listener, 1, 1},
+	{Listener, 0, 0},
+	{Taken, 0, 0},
 	{Mounted, 0, 0},
 	{Proceed, 0, 0},
 	{Created, 0, 0},
@@ -106,8 +108,10 @@ var rows = [...]row{
 	{StartProtocol, Building, Stage1, Error, Failed},
 	{StartProtocol, Terminal, Stage1, Executing, Committed},
 	{StartProtocol, Terminal, Stage1, Error, Failed},
-	{StartProtocol, Committed, Stage1, Listener, Supervised},
+	{StartProtocol, Committed, Stage1, Listener, Offered},
 	{StartProtocol, Committed, Stage1, Error, Failed},
+	{StartProtocol, Offered, Runtime, Taken, Supervised},
+	{StartProtocol, Offered, Stage1, Error, Failed},
 	{StartProtocol, Supervised, Stage1, Error, Failed},
 
 	{ExecProtocol, Begun, Runtime, Spawn, Spawning},
@@ -123,8 +127,10 @@ var rows = [...]row{
 	{ExecProtocol, Building, Stage1, Error, Failed},
 	{ExecProtocol, Terminal, Stage1, Executing, Committed},
 	{ExecProtocol, Terminal, Stage1, Error, Failed},
-	{ExecProtocol, Committed, Stage1, Listener, Supervised},
+	{ExecProtocol, Committed, Stage1, Listener, Offered},
 	{ExecProtocol, Committed, Stage1, Error, Failed},
+	{ExecProtocol, Offered, Runtime, Taken, Supervised},
+	{ExecProtocol, Offered, Stage1, Error, Failed},
 	{ExecProtocol, Supervised, Stage1, Error, Failed},
 }
 

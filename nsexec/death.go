@@ -40,6 +40,8 @@ func (e *Death) how() string {
 	switch {
 	case e.Status == nil:
 		return "ended"
+	case e.Status.Signal() == unix.SIGSYS:
+		return "killed by SIGSYS (31), by the seccomp filter,"
 	case e.Status.Signaled():
 		return fmt.Sprintf("killed by %s (%d)", unix.SignalName(e.Status.Signal()), int(e.Status.Signal()))
 	}
@@ -73,13 +75,33 @@ func (t *talk) explain(err error) error {
 }
 
 // status waits for the stage, whose socket is closed already, to end, and takes its status where it
-// is our child.
+// is our child. Where it is not, it can be read until its parent reaps it.
 func (t *talk) status() (unix.WaitStatus, bool) {
-	if !t.child || !waitPidFD(int(t.pidfd.Fd()), 10*time.Second) {
+	if !waitPidFD(int(t.pidfd.Fd()), 10*time.Second) {
 		return 0, false
 	}
-	status, err := reap(t.pid)
-	return status, err == nil
+	if t.child {
+		status, err := reap(t.pid)
+		return status, err == nil
+	}
+	status, ok := zombieStatus(t.pid)
+	pid, err := pidOf(t.pidfd)
+	return status, ok && err == nil && pid == t.pid // and not of a successor
+}
+
+// zombieStatus reads how a process ended that nobody has reaped yet (proc_pid_stat(5), exit_code).
+func zombieStatus(pid int) (unix.WaitStatus, bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	const state, exitCode = 0, 52 - 3 // they are counted from 1, and pid and name come before
+	if len(fields) <= exitCode || fields[state] != "Z" {
+		return 0, false
+	}
+	code, err := strconv.ParseUint(fields[exitCode], 10, 32)
+	return unix.WaitStatus(code), err == nil
 }
 
 // waitPidFD waits until the process has terminated.

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"runack/handshake"
 )
@@ -67,6 +70,36 @@ func (t *talk) receive(died int) (*handshake.Frame, error) {
 	return f, err
 }
 
+// Listener is for after executing, where the plan loads a filter with a listener: it takes the
+// notification descriptor, which the caller then owns, and lets the stage go on.
+func (t *talk) Listener() (*os.File, error) {
+	f, err := t.Next()
+	if err != nil {
+		return nil, err
+	}
+	defer f.CloseFDs()
+	var body handshake.ListenerBody
+	if f.Type != handshake.Listener {
+		return nil, &handshake.StageError{Side: handshake.Runtime, Step: "wait for the seccomp listener",
+			Object: string(f.Type), Detail: "message after executing"}
+	}
+	if err := f.Decode(&body); err != nil {
+		return nil, err
+	}
+	fd, err := unix.PidfdGetfd(int(t.pidfd.Fd()), body.FD, 0)
+	if err != nil {
+		var errno unix.Errno
+		errors.As(err, &errno)
+		return nil, &handshake.StageError{Side: handshake.Runtime, Step: "take the seccomp listener",
+			Object: "descriptor " + strconv.Itoa(body.FD) + " of pid " + strconv.Itoa(t.pid), Errno: errno}
+	}
+	file := os.NewFile(uintptr(fd), "seccomp listener")
+	if err := t.explain(t.conn.Send(handshake.Taken, nil)); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
 // Finish is for after executing: it waits for the end of the conversation and tells whether the
 // program was executed. nil means that it was.
 //
@@ -88,7 +121,12 @@ func (t *talk) Finish() error {
 	if err != nil || executed {
 		return err
 	}
-	return t.explain(io.EOF)
+	err = t.explain(io.EOF)
+	var death *Death
+	if errors.As(err, &death) {
+		death.Waiting = "execve" // no message
+	}
+	return err
 }
 
 // Close closes the socket. The process goes on.

@@ -303,7 +303,7 @@ type SyncExecuting struct{}
 type Seccomp struct {
 	Program  string `json:"program"` // base64 of struct sock_filter[], host byte order
 	Flags    uint64 `json:"flags,omitempty"`
-	Listener bool   `json:"listener,omitempty"` // send the notification descriptor (listener frame)
+	Listener bool   `json:"listener,omitempty"` // hand the notification descriptor over (listener frame)
 }
 
 // Signals empties the signal mask and resets every disposition that can be set.

@@ -18,8 +18,12 @@ var flagTable = map[specs.LinuxSeccompFlag]uint64{
 	specs.LinuxSeccompFlagWaitKillableRecv: unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 }
 
-// flagBits gives the flags for seccomp(2).
+// flagBits gives the flags for seccomp(2). Without a list, which is not the same as an empty one,
+// the default is SPEC_ALLOW, as with runc.
 func flagBits(flags []specs.LinuxSeccompFlag) (uint64, error) {
+	if flags == nil {
+		return unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil
+	}
 	bits := uint64(0)
 	for i, f := range flags {
 		bit, ok := flagTable[f]

@@ -59,11 +59,25 @@ static int seccomp_check(struct stage *s, const void *args)
 	return 0;
 }
 
-/* A seccomp notification descriptor is close-on-exec from birth. */
-static int send_listener(struct stage *s, int fd)
+/*
+ * The runtime takes the descriptor by its number, since the filter that is loaded now need not let
+ * sendmsg(2) through. As with runc, what it has to let through is write(2), and read(2) unless the
+ * agent does. The descriptor is close-on-exec from birth: nothing is lost if it cannot be closed.
+ */
+static int hand_over(struct stage *s, int fd)
 {
-	int e = frame_send(s, "listener", NULL, 0, &fd, 1);
+	static struct frame f;
+	char body[32];
+	struct text t = { .buf = body, .size = sizeof(body) };
 
+	text_str(&t, "{\"fd\":");
+	text_u64(&t, (uint64_t)fd);
+	text_str(&t, "}");
+	int e = frame_send(s, "listener", body, t.len, NULL, 0);
+	if (!e)
+		e = frame_expect(s, &f, "taken");
+	if (!e)
+		frame_free(&f);
 	(void)close(fd);
 	return e;
 }
@@ -92,7 +106,8 @@ static int seccomp_run(struct stage *s, const void *args)
 		return stage_fail(s, (int)r, "filter", r == -EACCES ?
 				  "needs CAP_SYS_ADMIN or no_new_privs" : NULL);
 	/* With SECCOMP_FILTER_FLAG_TSYNC a positive value would be a thread; there is only one. */
-	return listener ? send_listener(s, (int)r) : 0;
+	s->filtered = true;
+	return listener ? hand_over(s, (int)r) : 0;
 }
 
 STEP_IMPL(seccomp, seccomp_fields, seccomp_check, seccomp_run);

@@ -33,6 +33,7 @@ struct frame {
 	struct arena arena;
 	void *map;
 	size_t map_len;
+	bool in_place; /* map is no mapping */
 	int fds[FRAME_MAX_FDS];
 	size_t n_fds;
 };
@@ -68,6 +69,7 @@ struct stage {
 	int host_proc_fd; /* stage-0's /proc, the fallback of proc_open() */
 	const char *state; /* the OCI state as text, from proceed or start */
 	uint32_t at, end; /* node of the running step, and the first behind the steps */
+	bool filtered; /* the program's seccomp filter is loaded: frames use read and write alone */
 	bool in_hook; /* this process is a startContainer hook on its way to execve */
 	const char *cwd_retry; /* where cwd was denied; user tries again */
 	const char *program; /* found by lookup */

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,6 +73,249 @@ func TestDockersDefaultProfileHolds(t *testing.T) {
 				wantEqual(t, r.name, strings.TrimSpace(e.OK(args...)), r.want)
 			}
 			remove(e, id)
+		})
+	}
+}
+
+// ruled is a profile that allows everything but what its rules say.
+func ruled(rules ...specs.LinuxSyscall) *specs.LinuxSeccomp {
+	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: rules}
+}
+
+func rule(action specs.LinuxSeccompAction, names ...string) specs.LinuxSyscall {
+	return specs.LinuxSyscall{Names: names, Action: action}
+}
+
+func TestSeccompActions(t *testing.T) {
+	e := harness.New(t)
+	const sigsys = 128 + int(unix.SIGSYS)
+	for _, r := range []struct {
+		action specs.LinuxSeccompAction
+		ret    *uint
+		code   int
+		out    string
+	}{
+		{specs.ActAllow, nil, 0, "1"},
+		{specs.ActLog, nil, 0, "1"},
+		{specs.ActErrno, nil, 0, negative(unix.EPERM)},
+		{specs.ActErrno, new(uint(unix.EDOM)), 0, negative(unix.EDOM)},
+		// A value of 0 is a success that did nothing.
+		{specs.ActErrno, new(uint(0)), 0, "0"},
+		// Nobody traces it.
+		{specs.ActTrace, nil, 0, negative(unix.ENOSYS)},
+		{specs.ActTrap, nil, sigsys, ""},
+		{specs.ActKill, nil, sigsys, ""},
+		{specs.ActKillThread, nil, sigsys, ""},
+		{specs.ActKillProcess, nil, sigsys, ""},
+	} {
+		name := string(r.action)
+		if r.ret != nil {
+			name += " " + strconv.Itoa(int(*r.ret))
+		}
+		t.Run(name, func(t *testing.T) {
+			e := e.On(t)
+			p := ruled(specs.LinuxSyscall{Names: []string{"getpgid"}, Action: r.action, ErrnoRet: r.ret})
+			if r.action == specs.ActAllow {
+				p.DefaultAction = specs.ActLog
+			}
+			b := e.Bundle(harness.Args(call(unix.SYS_GETPGID, 1)...), seccomp(p))
+			res := e.Do("run", "-b", b.Dir, e.ID("c"))
+			if res.Code != r.code || strings.TrimSpace(res.Stdout) != r.out {
+				t.Errorf("got %v", res)
+			}
+		})
+	}
+}
+
+// A default action other than ERRNO takes the same way as a rule's.
+func TestSeccompDefaultActions(t *testing.T) {
+	e := harness.New(t)
+	allowed := append(slices.Clone(dockerProfile(t).Syscalls[0].Names), "arch_prctl", "clone")
+	allowed = slices.DeleteFunc(allowed, func(n string) bool { return n == "getpgid" })
+	for _, r := range []struct {
+		name   string
+		action specs.LinuxSeccompAction
+		ret    *uint
+		call   []string
+		code   int
+		out    string
+	}{
+		{"errno", specs.ActErrno, new(uint(unix.EDOM)), call(unix.SYS_GETPGID, 1), 0, negative(unix.EDOM)},
+		{"errno, newer than the profile", specs.ActErrno, new(uint(unix.EDOM)), call(1000), 0, negative(unix.ENOSYS)},
+		{"kill", specs.ActKillProcess, nil, call(unix.SYS_GETPGID, 1), 128 + int(unix.SIGSYS), ""},
+		{"kill, newer than the profile", specs.ActKillProcess, nil, call(1000), 0, negative(unix.ENOSYS)},
+		{"log", specs.ActLog, nil, call(unix.SYS_GETPGID, 1), 0, "1"},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			e := e.On(t)
+			b := e.Bundle(harness.Args(r.call...), seccomp(&specs.LinuxSeccomp{
+				DefaultAction: r.action, DefaultErrnoRet: r.ret, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, allowed...)},
+			}))
+			res := e.Do("run", "-b", b.Dir, e.ID("c"))
+			if res.Code != r.code || strings.TrimSpace(res.Stdout) != r.out {
+				t.Errorf("got %v", res)
+			}
+		})
+	}
+}
+
+func TestSeccompOperators(t *testing.T) {
+	const hit = 99
+	when := func(name string, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: []string{name}, Action: specs.ActErrno, ErrnoRet: new(uint(hit)), Args: args}
+	}
+	const big = 1<<40 + 5
+	e := harness.New(t)
+	id, _ := detached(e, seccomp(ruled(
+		when("getpgid", specs.LinuxSeccompArg{Index: 0, Value: big, Op: specs.OpEqualTo}),
+		when("getsid", specs.LinuxSeccompArg{Index: 0, Value: big, Op: specs.OpNotEqual}),
+		when("getpriority", specs.LinuxSeccompArg{Index: 1, Value: big, Op: specs.OpLessThan}),
+		when("sched_getscheduler", specs.LinuxSeccompArg{Index: 5, Value: big, Op: specs.OpLessEqual}),
+		when("sched_get_priority_max", specs.LinuxSeccompArg{Index: 2, Value: big, Op: specs.OpGreaterEqual}),
+		when("sched_get_priority_min", specs.LinuxSeccompArg{Index: 3, Value: big, Op: specs.OpGreaterThan}),
+		when("alarm", specs.LinuxSeccompArg{Index: 4, Value: 0xff << 36, ValueTwo: 0x1f << 36, Op: specs.OpMaskedEqual}),
+		// Two arguments: both must match. One argument twice: either.
+		when("getcpu", specs.LinuxSeccompArg{Index: 3, Value: 1, Op: specs.OpEqualTo}, specs.LinuxSeccompArg{Index: 4, Value: 2, Op: specs.OpEqualTo}),
+		when("sysinfo", specs.LinuxSeccompArg{Index: 3, Value: 1, Op: specs.OpEqualTo}, specs.LinuxSeccompArg{Index: 3, Value: 2, Op: specs.OpEqualTo}),
+	)))
+	at := func(index int, values ...uint64) []uint64 { return append(make([]uint64, index), values...) }
+	for _, r := range []struct {
+		name string
+		nr   int
+		args []uint64
+		hit  bool
+	}{
+		{"EQ", unix.SYS_GETPGID, at(0, big), true},
+		{"EQ, low half alone", unix.SYS_GETPGID, at(0, 5), false},
+		{"NE", unix.SYS_GETSID, at(0, 5), true},
+		{"NE, equal", unix.SYS_GETSID, at(0, big), false},
+		{"LT", unix.SYS_GETPRIORITY, at(1, big-1), true},
+		{"LT, equal", unix.SYS_GETPRIORITY, at(1, big), false},
+		{"LE", unix.SYS_SCHED_GETSCHEDULER, at(5, big), true},
+		{"LE, above", unix.SYS_SCHED_GETSCHEDULER, at(5, big+1), false},
+		{"GE", unix.SYS_SCHED_GET_PRIORITY_MAX, at(2, big), true},
+		{"GE, below", unix.SYS_SCHED_GET_PRIORITY_MAX, at(2, big-1), false},
+		{"GT", unix.SYS_SCHED_GET_PRIORITY_MIN, at(3, big+1), true},
+		{"GT, equal", unix.SYS_SCHED_GET_PRIORITY_MIN, at(3, big), false},
+		{"MASKED_EQ", unix.SYS_ALARM, at(4, 0x1f<<36|7), true},
+		{"MASKED_EQ, another bit", unix.SYS_ALARM, at(4, 0x3f<<36), false},
+		{"two arguments", unix.SYS_GETCPU, at(3, 1, 2), true},
+		{"one of two arguments", unix.SYS_GETCPU, at(3, 1, 1), false},
+		{"one argument twice, first", unix.SYS_SYSINFO, at(3, 1), true},
+		{"one argument twice, second", unix.SYS_SYSINFO, at(3, 2), true},
+		{"one argument twice, neither", unix.SYS_SYSINFO, at(3, 3), false},
+	} {
+		out := strings.TrimSpace(e.OK(append([]string{"exec", id}, call(r.nr, r.args...)...)...))
+		if (out == strconv.Itoa(-hit)) != r.hit {
+			t.Errorf("%s: the call returned %s", r.name, out)
+		}
+	}
+	remove(e, id)
+}
+
+func TestSeccompFlags(t *testing.T) {
+	e := harness.New(t)
+	for _, flags := range [][]specs.LinuxSeccompFlag{
+		nil, {}, {specs.LinuxSeccompFlagLog}, {specs.LinuxSeccompFlagSpecAllow}, {"SECCOMP_FILTER_FLAG_TSYNC"},
+		// Without a listener there is nobody to wait for.
+		{specs.LinuxSeccompFlagWaitKillableRecv},
+	} {
+		p := ruled(rule(specs.ActErrno, "getpgid"))
+		p.Flags = flags
+		status := run(e, harness.Args("cat", "/proc/self/status"), seccomp(p))
+		wantField(t, status, "Seccomp", "2")
+		want := "vulnerable"
+		if flags != nil && !slices.Contains(flags, specs.LinuxSeccompFlagSpecAllow) {
+			want = "mitigated"
+		}
+		// The kernel shows what became of SPEC_ALLOW where the processor needs the mitigation.
+		if got := field(t, status, "Speculation_Store_Bypass"); strings.HasPrefix(got, "thread") && !strings.Contains(got, want) {
+			t.Errorf("%v: Speculation_Store_Bypass is %q", flags, got)
+		}
+	}
+}
+
+// What the container's program cannot do the runtime must not need: here all that is left is what a
+// static program without libc's start-up needs to say something.
+func TestSeccompIsLoadedLast(t *testing.T) {
+	e := harness.New(t)
+	for _, nnp := range []bool{false, true} {
+		p := &specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow,
+			"execve", "write", "exit_group", "arch_prctl", "set_tid_address", "ioctl", "writev", "brk", "mmap", "munmap")}}
+		if !nnp {
+			// Without no_new_privs the filter is loaded while there is CAP_SYS_ADMIN, and the
+			// capabilities go after it.
+			p.Syscalls = append(p.Syscalls, rule(specs.ActAllow, "capset", "prctl"))
+		}
+		wantEqual(t, "output", run(e, harness.Probe("args", "x"), seccomp(p), noNewPrivileges(nnp)), "[x]\n")
+	}
+}
+
+// A program that was not executed is not told as started.
+func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
+	e := harness.New(t)
+	for _, r := range []struct {
+		name   string
+		action specs.LinuxSeccompAction
+		want   []string
+	}{
+		{"denied", specs.ActErrno, []string{"exec /bin/true: operation not permitted"}},
+		{"killed", specs.ActKillProcess, []string{"killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			e := e.On(t)
+			b := e.Bundle(harness.Args("/bin/true"), seccomp(ruled(rule(r.action, "execve"))), noNewPrivileges(true))
+			id := e.ID("c")
+			res := e.Do("run", "-b", b.Dir, id)
+			if res.Code == 0 || res.Code == 128+int(unix.SIGSYS) {
+				t.Errorf("run: %v", res)
+			}
+			wantContains(t, "run", res.Stderr, r.want...)
+			e.OK("create", "-b", b.Dir, id)
+			// Who reaps init first decides whether start can tell the signal.
+			if r.action == specs.ActKillProcess {
+				r.want = []string{"while the runtime waited for execve"}
+			}
+			wantContains(t, "start", e.Fails(1, "start", id), r.want...)
+			remove(e, id)
+		})
+	}
+}
+
+// With no_new_privs the filter comes last of all, without it the capabilities come after it.
+func TestAFilterThatEndsAnExecIsAnError(t *testing.T) {
+	e := harness.New(t)
+	for _, r := range []struct {
+		action specs.LinuxSeccompAction
+		want   string
+	}{
+		{specs.ActErrno, "set capabilities: capset: EPERM (1)"},
+		{specs.ActKillProcess, "killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"},
+	} {
+		id, _ := detached(e, seccomp(ruled(rule(r.action, "capset"))), noNewPrivileges(true))
+		file := e.File("process-"+id+".json", `{"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "capabilities": {}}`)
+		wantContains(t, "exec", e.Fails(255, "exec", "--process", file, id), r.want)
+		remove(e, id)
+	}
+}
+
+func TestSeccompErrorsNameTheField(t *testing.T) {
+	e := harness.New(t)
+	for _, r := range []struct {
+		name string
+		edit func(*specs.LinuxSeccomp)
+		want string
+	}{
+		{"architecture that the library lacks", func(p *specs.LinuxSeccomp) {
+			p.Architectures = []specs.Arch{specs.ArchX86_64, specs.ArchMIPS}
+		}, "linux.seccomp.architectures[1]: "},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			e := e.On(t)
+			p := ruled(rule(specs.ActErrno, "getsid"))
+			r.edit(p)
+			b := e.Bundle(seccomp(p))
+			wantContains(t, "create", e.Fails(1, "create", "-b", b.Dir, e.ID("c")), "config.json: "+r.want)
 		})
 	}
 }
