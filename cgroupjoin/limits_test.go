@@ -2,6 +2,7 @@ package cgroupjoin
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,7 @@ var limitTests = []struct {
 	{"memory.disableOOMKiller", memory(specs.LinuxMemory{DisableOOMKiller: ptr(true)}),
 		map[string]string{"memory/memory.oom_control": "oom_kill_disable 1*"}, nil},
 	{"memory.kernel", memory(specs.LinuxMemory{Kernel: ptr(int64(1 << 20)), KernelTCP: ptr(int64(1 << 20))}), nil, nil},
+	{"memory.useHierarchy", memory(specs.LinuxMemory{UseHierarchy: ptr(true)}), nil, nil},
 	{"cpu.shares", cpu(specs.LinuxCPU{Shares: ptr(uint64(2048))}),
 		map[string]string{"cpu/cpu.shares": "2048"}, map[string]string{"cpu/cpu.weight": "174"}},
 	{"cpu.quota", cpu(specs.LinuxCPU{Quota: ptr(int64(30000))}),
@@ -252,4 +254,107 @@ func TestMissingController(t *testing.T) {
 	if tried == 0 {
 		t.Skip("this host has every controller")
 	}
+}
+
+// blkio.leaf_weight went with the CFQ scheduler (Linux 5.0). Who asks for one is told so on v1, and on
+// v2, which never had it, is not.
+func TestLimitsThatAreGone(t *testing.T) {
+	c := created(t, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{LeafWeight: ptr(uint16(300))}})
+	err := c.Set(nil)
+	if c.Layout() == V2 {
+		if err != nil {
+			t.Errorf("Set: %v", err)
+		}
+		return
+	}
+	needController(t, c, "blkio")
+	if err == nil {
+		c.wantFile(t, "blkio/blkio.leaf_weight", "300")
+		return
+	}
+	wantClean(t, err)
+	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), `write "300" to `+c.file("blkio/blkio.leaf_weight")) {
+		t.Errorf("want ENOENT with value and file: %v", err)
+	}
+}
+
+// rdma limits go by the name of an adapter. Without one the kernel has the word: EINVAL.
+func TestRdma(t *testing.T) {
+	adapter := "runack0"
+	if found, _ := filepath.Glob("/sys/class/infiniband/*"); len(found) > 0 {
+		adapter = filepath.Base(found[0])
+	}
+	c := created(t, &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{adapter: {HcaHandles: ptr(uint32(3)), HcaObjects: ptr(uint32(4))}}})
+	needController(t, c, "rdma")
+	err := c.Set(nil)
+	if adapter != "runack0" {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.wantFile(t, "rdma/rdma.max", adapter+" hca_handle=3 hca_object=4*")
+		return
+	}
+	if err == nil {
+		t.Fatal("a limit for an adapter that is not there was taken")
+	}
+	wantClean(t, err)
+	for _, want := range []string{adapter, "hca_handle=3", "rdma.max: ", " ("} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
+}
+
+// Weights by device are the BFQ scheduler's. In the virtual machine the disk is given it; elsewhere the
+// kernel refuses (v1), or has no file for it, and the field is ignored (v2).
+func TestWeightDevice(t *testing.T) {
+	major, minor := diskDevice(t)
+	d := specs.LinuxWeightDevice{Weight: ptr(uint16(310))}
+	d.Major, d.Minor = major, minor
+	c := created(t, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{WeightDevice: []specs.LinuxWeightDevice{d}}})
+	file, want := "blkio/blkio.bfq.weight_device", devName(major, minor)+" 310"
+	if c.Layout() == V2 {
+		file, want = "io/io.bfq.weight", "default 100 "+want
+	}
+	needController(t, c, filepath.Dir(file))
+	if _, err := os.Stat(c.file(file)); err != nil {
+		if err := c.Set(nil); err != nil && c.Layout() == V2 {
+			t.Errorf("not ignored: %v", err)
+		}
+		t.Skipf("this kernel has no %s", filepath.Base(file))
+	}
+	hasBFQ := useBFQ(t, major, minor)
+	err := c.Set(nil)
+	if !hasBFQ {
+		if !errors.Is(err, unix.EOPNOTSUPP) || !strings.Contains(err.Error(), devName(major, minor)+" 310") {
+			t.Errorf("want EOPNOTSUPP with the value: %v", err)
+		}
+		t.Skip("no disk here has the BFQ scheduler: what was seen is the refusal")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wantFile(t, file, want)
+}
+
+// useBFQ reports whether the device has the scheduler. In the virtual machine, whose disks are ours, it
+// is given it until the test ends.
+func useBFQ(t testing.TB, major, minor int64) bool {
+	t.Helper()
+	file := fmt.Sprintf("/sys/dev/block/%d:%d/queue/scheduler", major, minor)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	if strings.Contains(string(text), "[bfq]") {
+		return true
+	}
+	if os.Getenv("RUNACK_VM") == "" || !strings.Contains(string(text), "bfq") {
+		return false
+	}
+	_, old, _ := strings.Cut(string(text), "[")
+	old, _, _ = strings.Cut(old, "]")
+	write(t, "bfq", file)
+	t.Cleanup(func() { write(t, old, file) })
+	return true
 }

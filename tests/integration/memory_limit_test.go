@@ -39,7 +39,7 @@ func TestTheSmallestMemoryLimit(t *testing.T) {
 		t.Fatalf("%d KiB are not enough", high*page/1024)
 	}
 	for high-low > 1 {
-		if middle := (low + high) / 2; works(middle, 3) {
+		if middle := (low + high) / 2; works(middle, amount(10, 3)) {
 			high = middle
 		} else {
 			low = middle
