@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +17,7 @@ import (
 
 // A hybrid host can be looked at as a pure one, in a private mount namespace:
 //
-//	"v1"  the unified hierarchy unmounted
+//	"v1"  the unified hierarchy unmounted; on a pure v2 host the v1 hierarchies that can be mounted
 //	"v2"  the unified hierarchy over /sys/fs/cgroup, with the few controllers it has
 //	"ro"  every hierarchy read-only
 //
@@ -44,7 +45,11 @@ func makeView(view string) error {
 	var err error
 	switch view {
 	case "v1":
-		err = unix.Unmount(unifiedRoot, unix.MNT_DETACH)
+		if isFS(cgroupRoot, unix.CGROUP2_SUPER_MAGIC) {
+			err = mountOldHierarchies()
+		} else {
+			err = unix.Unmount(unifiedRoot, unix.MNT_DETACH)
+		}
 	case "v2":
 		err = unix.Mount(unifiedRoot, cgroupRoot, "", unix.MS_BIND, "")
 	case "ro":
@@ -59,6 +64,23 @@ func makeView(view string) error {
 		return err
 	}
 	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
+}
+
+// mountOldHierarchies mounts what v2 does not have, or no cgroup of it makes use of.
+func mountOldHierarchies() error {
+	if err := unix.Mount("tmpfs", cgroupRoot, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	for _, controller := range []string{"devices", "freezer", "net_cls", "net_prio", "hugetlb", "rdma"} {
+		dir := filepath.Join(cgroupRoot, controller)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("cgroup", dir, "cgroup", 0, controller); err != nil {
+			return fmt.Errorf("the hierarchy %s: %w", controller, err)
+		}
+	}
+	return nil
 }
 
 // reenter runs this binary again in a new mount namespace: mounting from here would be seen outside.
