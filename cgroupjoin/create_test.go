@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -349,9 +348,9 @@ func TestReadOnlyHierarchy(t *testing.T) {
 }
 
 // roleInView runs a role of this binary in a view and gives what it prints.
-func roleInView(view, role string, args ...string) (string, error) {
-	cmd := exec.Command("/proc/self/exe", append([]string{testPrefix}, args...)...)
-	cmd.Env = append(os.Environ(), "RUNACK_VIEW="+view, "RUNACK_TEST_ROLE="+role)
+func roleInView(view, name string, args ...string) (string, error) {
+	cmd := role(name, append([]string{testPrefix}, args...)...)
+	cmd.Env = append(cmd.Env, "RUNACK_VIEW="+view)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -271,24 +271,10 @@ func TestDestroySparesWhatIsNotOurs(t *testing.T) {
 // not come back. Here another process of this binary plays it.
 func TestNothingIsDoneFromInside(t *testing.T) {
 	c := created(t, nil)
-	cmd := exec.Command("/proc/self/exe", c.saved.Path)
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=inside")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cmd := role("inside", c.saved.Path)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	killLater(t, cmd)
-	if err := c.Attach(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdin.Write([]byte{'x'}); err != nil {
-		t.Fatal(err)
-	}
+	onHold(t, c, cmd)()
 	ended(t, cmd)
 	for _, step := range []string{"freeze cgroup", "kill processes", "remove cgroup"} {
 		if !strings.Contains(out.String(), step+": ") {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,23 +56,10 @@ func tell(name, mode string, err error) {
 // refusedDevices runs a process in c and gives what the kernel refuses it.
 func refusedDevices(t testing.TB, c *Cgroup) string {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", t.TempDir())
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=devices")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cmd := role("devices", t.TempDir())
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Attach(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdin.Write([]byte{'x'}); err != nil {
-		t.Fatal(err)
-	}
+	onHold(t, c, cmd)()
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
 	}

@@ -131,20 +131,7 @@ func TestFreezeWhileForking(t *testing.T) {
 func forker(t testing.TB, c *Cgroup) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "read go; while :; do /bin/true; done")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	killLater(t, cmd)
-	if err := c.Attach(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdin.Write([]byte("go\n")); err != nil {
-		t.Fatal(err)
-	}
+	onHold(t, c, cmd)()
 	return cmd
 }
 

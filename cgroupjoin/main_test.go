@@ -146,6 +146,35 @@ func child(t testing.TB) *exec.Cmd {
 	return cmd
 }
 
+// role is this binary in one of roles.
+func role(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE="+name)
+	return cmd
+}
+
+// onHold starts a command in c that waits for a line on its stdin, which start gives it.
+func onHold(t testing.TB, c *Cgroup, cmd *exec.Cmd) (start func()) {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killLater(t, cmd)
+	if err := c.Attach(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if _, err := stdin.Write([]byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // killLater ends a process with the test. It does not wait: one that is frozen dies only when its
 // cgroup is destroyed, later on.
 func killLater(t testing.TB, cmd *exec.Cmd) {

@@ -27,24 +27,8 @@ func init() {
 // hog starts a process in c that takes 256 MiB when it is told to.
 func hog(t testing.TB, c *Cgroup) (cmd *exec.Cmd, start func()) {
 	t.Helper()
-	cmd = exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=hog")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	killLater(t, cmd)
-	if err := c.Attach(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	return cmd, func() {
-		if _, err := stdin.Write([]byte{'x'}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	cmd = role("hog")
+	return cmd, onHold(t, c, cmd)
 }
 
 func memoryLimited(t testing.TB, bytes int64) *Cgroup {
@@ -183,26 +167,12 @@ func init() {
 // fillMemory starts a process that holds 64 MiB in c.
 func fillMemory(t testing.TB, c *Cgroup) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=fill")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cmd := role("fill")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	killLater(t, cmd)
-	if err := c.Attach(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdin.Write([]byte{'x'}); err != nil {
-		t.Fatal(err)
-	}
+	onHold(t, c, cmd)()
 	if _, err := stdout.Read(make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}

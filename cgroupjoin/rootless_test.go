@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,8 +66,7 @@ func asNobody(t *testing.T, cfg Config) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/proc/self/exe", testPrefix, string(data))
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=rootless")
+	cmd := role("rootless", testPrefix, string(data))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

@@ -235,25 +235,11 @@ func TestScopeAfterOOM(t *testing.T) {
 		if err := c.Create(); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=hog")
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		killLater(t, cmd)
-		if err := c.Attach(cmd.Process.Pid); err != nil {
-			t.Fatalf("round %d: %v", round, err)
-		}
+		cmd, start := hog(t, c)
 		if err := c.Set(nil); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		if _, err := stdin.Write([]byte{'x'}); err != nil {
-			t.Fatal(err)
-		}
+		start()
 		if got := killedBy(ended(t, cmd)); got != unix.SIGKILL {
 			t.Errorf("round %d: died of %v", round, got)
 		}
@@ -330,8 +316,8 @@ func TestScopeOfASilentBus(t *testing.T) {
 	if _, rootless := session(); rootless {
 		variable = "DBUS_SESSION_BUS_ADDRESS"
 	}
-	cmd := exec.Command("/proc/self/exe", name())
-	cmd.Env = append(os.Environ(), "RUNACK_TEST_ROLE=silent-bus", variable+"=unix:path="+socket)
+	cmd := role("silent-bus", name())
+	cmd.Env = append(cmd.Env, variable+"=unix:path="+socket)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
