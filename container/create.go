@@ -151,9 +151,6 @@ func (cr *creation) compile() error {
 		return err
 	}
 	spec := cr.bundle.Spec
-	if err := refuseMissing(spec); err != nil {
-		return err
-	}
 	if cr.filter, err = cr.store.filter(spec); err != nil {
 		return err
 	}
@@ -181,6 +178,9 @@ func (cr *creation) makePlan() error {
 		return err
 	}
 	if err := createFacts(&facts, spec, cr.bundle.Dir, cr.bundle.Rootfs); err != nil {
+		return err
+	}
+	if err := bundle.ValidateOn(spec, hostOf(&facts)); err != nil {
 		return err
 	}
 	if cr.opts.NotifySocket != "" {
@@ -468,14 +468,4 @@ func (cr *creation) finish() error {
 		return err
 	}
 	return cr.launch.child.Close()
-}
-
-// refuseMissing refuses, in words, what the specification has and this version does not do: a
-// container without it would be another than the one asked for.
-func refuseMissing(spec *specs.Spec) error {
-	switch {
-	case len(spec.Linux.NetDevices) > 0:
-		return errors.New("config.json: linux.netDevices: not supported yet")
-	}
-	return nil
 }

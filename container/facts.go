@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/plan"
 )
@@ -118,6 +119,30 @@ func boundingCaps() (uint64, error) {
 		}
 	}
 	return 0, nil
+}
+
+// hostOf is what validation has to know about the host.
+func hostOf(f *plan.Facts) bundle.Host {
+	return bundle.Host{
+		Rootless: f.Rootless, SELinux: f.SELinux, CgroupV2: f.CgroupVersion == string(cgroupjoin.V2),
+		RDT:       true, // cgroupjoin says what is missing
+		SameNetNS: sameNetNS,
+		UserNSMaps: func(string) (uids, gids []specs.LinuxIDMapping, err error) {
+			return f.UIDMappings, f.GIDMappings, nil
+		},
+	}
+}
+
+// sameNetNS tells whether path is this process's network namespace.
+func sameNetNS(path string) (bool, error) {
+	var own, other unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &own); err != nil {
+		return false, err
+	}
+	if err := unix.Stat(path, &other); err != nil {
+		return false, err
+	}
+	return own.Dev == other.Dev && own.Ino == other.Ino, nil
 }
 
 // createFacts adds what the plan has to know about the bundle's own paths.

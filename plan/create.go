@@ -205,7 +205,11 @@ func (b *builder) root(propagation uint64) {
 		return
 	}
 	flags, parent := propagation, uint64(unix.MS_PRIVATE)
-	if flags == 0 {
+	switch {
+	case propagation&unix.MS_UNBINDABLE != 0:
+		// Nothing could be bound any more; it comes last.
+		flags = unix.MS_PRIVATE | unix.MS_REC
+	case flags == 0:
 		flags = unix.MS_SLAVE | unix.MS_REC
 	}
 	if propagation&unix.MS_SLAVE != 0 {
@@ -230,7 +234,7 @@ func (b *builder) pivot(propagation uint64, dev bool) {
 		step.Method = "chroot"
 	}
 	// Private and slave were applied to everything at the start.
-	if propagation&(unix.MS_PRIVATE|unix.MS_SLAVE) == 0 {
+	if propagation&(unix.MS_PRIVATE|unix.MS_SLAVE|unix.MS_UNBINDABLE) == 0 {
 		step.Propagation = propagation
 	}
 	b.add(step)
@@ -289,7 +293,11 @@ func (b *builder) finish(entries []mountEntry) error {
 		return err
 	}
 	b.protect()
-	return nil
+	propagation, err := b.rootPropagation()
+	if propagation&unix.MS_UNBINDABLE != 0 {
+		b.add(Propagation{Flags: propagation})
+	}
+	return err
 }
 
 // protect adds read-only and masked paths. A path masked twice is masked once.

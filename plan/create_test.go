@@ -221,7 +221,6 @@ func TestRootAndPropagation(t *testing.T) {
 		{"rslave", true, unix.MS_SLAVE | rec, unix.MS_SLAVE, Pivot{Method: "move", DevNull: true}},
 		{"shared", false, unix.MS_SHARED, unix.MS_PRIVATE, Pivot{Method: "pivot", DevNull: true, Propagation: unix.MS_SHARED}},
 		{"rshared", false, unix.MS_SHARED | rec, unix.MS_PRIVATE, Pivot{Method: "pivot", DevNull: true, Propagation: unix.MS_SHARED | rec}},
-		{"unbindable", false, unix.MS_UNBINDABLE, unix.MS_PRIVATE, Pivot{Method: "pivot", DevNull: true, Propagation: unix.MS_UNBINDABLE}},
 	} {
 		t.Run(test.word, func(t *testing.T) {
 			p := mustCreate(t, with(func(s *specs.Spec) { s.Linux.RootfsPropagation = test.word }), Facts{}, Options{NoPivot: test.noPivot})
@@ -236,6 +235,28 @@ func TestRootAndPropagation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Before everything is bound, nothing may be unbindable.
+func TestUnbindableComesLast(t *testing.T) {
+	p := mustCreate(t, with(func(s *specs.Spec) { s.Linux.RootfsPropagation = "runbindable" }), Facts{}, Options{})
+	want := []Propagation{{Flags: unix.MS_PRIVATE | unix.MS_REC}, {Flags: unix.MS_UNBINDABLE | unix.MS_REC}}
+	if got := stepsOf[Propagation](p); !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	names := ops(p)
+	last := len(names) - 1 - slices.Index(reversed(names), "propagation")
+	for _, op := range []string{"bind", "mount", "mask", "readonly", "device"} {
+		if slices.Contains(names[last:], op) {
+			t.Errorf("%s comes after the mounts are unbindable", op)
+		}
+	}
+}
+
+func reversed(names []string) []string {
+	names = slices.Clone(names)
+	slices.Reverse(names)
+	return names
 }
 
 func TestNoMountNamespace(t *testing.T) {

@@ -241,8 +241,11 @@ func (b *builder) bindSource(e *mountEntry, unreachable bool) (*int, error) {
 // container's namespace by the step propagation. Shared stays shared.
 func (b *builder) clonePropagation() uint64 {
 	flags, _ := PropagationFlags(b.linux.RootfsPropagation)
-	if flags == 0 {
+	switch {
+	case flags == 0:
 		return unix.MS_SLAVE | unix.MS_REC
+	case flags&unix.MS_UNBINDABLE != 0:
+		return unix.MS_PRIVATE | unix.MS_REC // see root
 	}
 	if flags&unix.MS_SHARED != 0 {
 		return 0
