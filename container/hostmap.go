@@ -35,6 +35,10 @@ func writeIDMaps(pid int, p *plan.Plan) error {
 // writeIDMap writes one map: by itself where the kernel lets us, which is as root, or as a user who
 // maps nothing but himself; else through the setuid helpers of shadow, which look into /etc/subuid.
 func writeIDMap(pid int, file, helper string, own int, maps []specs.LinuxIDMapping) error {
+	// user_namespaces(7): one write, of less than a page. That binds before the number of lines does.
+	if n := len(mapText(maps)); n >= os.Getpagesize() {
+		return fmt.Errorf("write id map: %d mappings make %d bytes, and the kernel takes less than %d", len(maps), n, os.Getpagesize())
+	}
 	if os.Geteuid() == 0 || mapsOnly(maps, own) {
 		return writeOnce("write id map", procFile(pid, file), mapText(maps))
 	}
@@ -82,7 +86,16 @@ func writeOnce(step, path, text string) error {
 	}
 	defer file.Close()
 	_, err = file.WriteString(text)
-	return failed(step, path+" "+strconv.Quote(text), err)
+	return failed(step, path+" "+strconv.Quote(shortened(text)), err)
+}
+
+// shortened cuts what would make a message unreadable.
+func shortened(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "..."
 }
 
 // writeOOMScoreAdj sets how readily the kernel kills the process for memory. A user without
