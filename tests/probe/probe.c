@@ -18,24 +18,32 @@
  *	probe caps             the effective capabilities by capget, without /proc
  *	probe call NR [ARG...] one raw system call, and its result or its negative errno
  *	probe keyring          what keyctl(2) says of the session keyring: "keyring;uid;gid;perm;name"
+ *	probe hunt             until TERM comes: try to get hold of every other process but pid 1, as
+ *	                       long as it is the runtime's (its executable is no file of the container).
+ *	                       Writes "ready", "caught ..." for each success, and at the end
+ *	                       "hunted N", the number of processes of the runtime that were met
  *	probe euid             the effective user
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SIGNALS = 64, LIMITS = 16 };
@@ -141,6 +149,95 @@ static int show_keyring(void)
 	return 0;
 }
 
+static bool is_runtimes(const char *name)
+{
+	return strstr(name, "memfd:") || strstr(name, "runack") || strstr(name, "runc");
+}
+
+/* The name of a process, which everybody may read. */
+static bool has_runtimes_name(const char *pid)
+{
+	char path[300], name[32] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+	if (fd >= 0)
+		(void)close(fd);
+	return n > 0 && is_runtimes(name);
+}
+
+/* What a tracer may see: the executable, the descriptors. */
+static void hunt_links(const char *pid)
+{
+	static const char *const links[] = { "exe", "root", "cwd", "fd/3", "fd/4", "fd/5" };
+	char path[300], target[512];
+
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%s/%s", pid, links[i]);
+		ssize_t n = readlink(path, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (is_runtimes(target))
+			printf("caught %s: %s\n", path, target);
+	}
+}
+
+static void hunt_trace(const char *pid)
+{
+	char path[300], target[512];
+	pid_t p = (pid_t)strtol(pid, NULL, 10);
+
+	if (ptrace(PTRACE_SEIZE, p, NULL, NULL) < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/%s/exe", pid);
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	if (n > 0) {
+		target[n] = '\0';
+		if (is_runtimes(target))
+			printf("caught tracing %s: %s\n", pid, target);
+	}
+	if (ptrace(PTRACE_INTERRUPT, p, NULL, NULL) == 0 && waitpid(p, NULL, __WALL) == p)
+		(void)ptrace(PTRACE_DETACH, p, NULL, NULL);
+}
+
+static volatile sig_atomic_t over;
+
+static void on_term(int n)
+{
+	over = n;
+}
+
+static int hunt(void)
+{
+	unsigned int met = 0;
+	char last[16] = "";
+
+	(void)signal(SIGTERM, on_term);
+	printf("ready\n");
+	while (!over) {
+		DIR *proc = opendir("/proc");
+		const struct dirent *d;
+
+		while (proc && (d = readdir(proc))) {
+			if (d->d_name[0] < '1' || d->d_name[0] > '9' || strcmp(d->d_name, "1") == 0 ||
+			    strtol(d->d_name, NULL, 10) == getpid())
+				continue;
+			if (has_runtimes_name(d->d_name) && strcmp(last, d->d_name) != 0) {
+				met++;
+				(void)snprintf(last, sizeof(last), "%.15s", d->d_name);
+			}
+			hunt_links(d->d_name);
+			hunt_trace(d->d_name);
+		}
+		if (proc)
+			(void)closedir(proc);
+	}
+	printf("hunted %u\n", met);
+	return 0;
+}
+
 static int die_of(int n)
 {
 	struct kernel_sigaction dfl;
@@ -240,6 +337,8 @@ int main(int argc, char **argv, char **envp)
 		return show_caps();
 	if (strcmp(verb, "keyring") == 0)
 		return show_keyring();
+	if (strcmp(verb, "hunt") == 0)
+		return hunt();
 	if (strcmp(verb, "euid") == 0)
 		return printf("%u\n", (unsigned int)geteuid()) < 0;
 	if (strcmp(verb, "crash") == 0)
