@@ -25,6 +25,7 @@ const (
 	Affinity    Act = "set initial affinity"
 	Admit       Act = "admit to cgroup"
 	Resctrl     Act = "apply resctrl group"
+	NetDevices  Act = "move network devices"
 	FindCgroup  Act = "find cgroup"
 	JoinCgroup  Act = "enter cgroup"
 	Sources     Act = "open sources"

@@ -8,12 +8,9 @@ import (
 )
 
 // Features answers `features`. Every list is one that validation or the plan works with, so that
-// what is listed is accepted and what is accepted is listed; what is not carried out yet is said not
-// to be there. Versions of this program are for the caller to add to Annotations, which is never
-// nil.
-func Features() *features.Features { return supported.features() }
-
-func (s support) features() *features.Features {
+// what is listed is accepted and what is accepted is listed. Which of it the machine has, and versions
+// in Annotations, which is never nil, are for the caller to add.
+func Features() *features.Features {
 	yes := true
 	return &features.Features{
 		OCIVersionMin: "1.0.0",
@@ -30,7 +27,7 @@ func (s support) features() *features.Features {
 			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: words(memoryPolicyModes), Flags: words(memoryPolicyFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
-			NetDevices:      &features.NetDevices{Enabled: &s.netDevices},
+			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
 		Annotations: map[string]string{},
 		PotentiallyUnsafeConfigAnnotations: []string{
@@ -47,7 +44,6 @@ func seccompFeatures() *features.Seccomp {
 		Operators:  words(seccompOperators),
 		Archs:      words(seccompArchs),
 		KnownFlags: words(seccompFlags),
-		// Which of architectures and flags the machine has is for the caller to find out.
 	}
 }
 

@@ -10,9 +10,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
 
-// everything is what there is when nothing is left to come.
-var everything = support{netDevices: true}
-
 // TestFeaturesBesideRunc compares every list with that of runc features. extra is what only this
 // runtime has, and why.
 func TestFeaturesBesideRunc(t *testing.T) {
@@ -20,7 +17,7 @@ func TestFeaturesBesideRunc(t *testing.T) {
 		Hooks, MountOptions, Namespaces, Capabilities, Actions, Operators, Archs, Flags, Modes, ModeFlags []string
 	}
 	must(t, json.Unmarshal(runOracle(t, strings.NewReader(""), "lists"), &theirs))
-	ours := everything.features()
+	ours := Features()
 	for _, r := range []struct {
 		name         string
 		ours, theirs []string
@@ -53,7 +50,7 @@ func TestFeaturesBesideRunc(t *testing.T) {
 // accepted, and a word that is not offered refused.
 func TestFeaturesAreTrue(t *testing.T) {
 	const other = "OTHER"
-	f := everything.features()
+	f := Features()
 	for _, r := range []struct {
 		name  string
 		words []string
@@ -153,39 +150,6 @@ func TestFeaturesAsJSON(t *testing.T) {
 	for _, a := range f.PotentiallyUnsafeConfigAnnotations {
 		if strings.Contains(a, "criu") {
 			t.Errorf("%s: there is no checkpoint", a)
-		}
-	}
-}
-
-// TestFeaturesAreSupported goes through what is still to come, one by one: what is not switched on is
-// refused by Load, and not offered.
-func TestFeaturesAreSupported(t *testing.T) {
-	for _, r := range []struct {
-		path    string
-		edit    func(*specs.Spec)
-		on      support
-		enabled func(*features.Linux) bool
-	}{
-		{"linux.netDevices", netDevices(map[string]specs.LinuxNetDevice{"eth0": {}}), support{netDevices: true},
-			func(l *features.Linux) bool { return *l.NetDevices.Enabled }},
-	} {
-		s := baseSpec()
-		r.edit(s)
-		for _, have := range []support{{}, r.on, everything, supported} {
-			err := have.check(s)
-			if offered := r.enabled(have.features().Linux); offered != (err == nil) {
-				t.Errorf("%s with %+v: offered %v, and %v", r.path, have, offered, err)
-			}
-			if err != nil && err.Error() != r.path+": not supported by this version" {
-				t.Errorf("%s: got %v", r.path, err)
-			}
-		}
-		if err := r.on.check(s); err != nil {
-			t.Errorf("%s: %v", r.path, err)
-		}
-		_, err := Load(makeBundle(t, marshal(t, s)))
-		if (err == nil) != (supported.check(s) == nil) {
-			t.Errorf("%s: Load: %v", r.path, err)
 		}
 	}
 }

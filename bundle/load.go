@@ -43,9 +43,6 @@ func Load(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := supported.check(spec); err != nil {
-		return nil, inFile(ConfigFile, err)
-	}
 	rootfs, err := findRootfs(dir, spec.Root.Path)
 	if err != nil {
 		return nil, inFile(ConfigFile, err)

@@ -15,6 +15,7 @@ import (
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/netdev"
 	"runack/nsexec"
 	"runack/plan"
 )
@@ -55,6 +56,7 @@ type creation struct {
 	rdt    *cgroupjoin.RDT // nil where none is asked for
 	filter *plan.Seccomp   // nil where none is asked for
 	plan   *plan.Plan
+	moved  *netdev.Moved // network devices; nil where none are
 	peers  peers
 	undo   undoStack
 	c      *Container
@@ -106,6 +108,7 @@ func (cr *creation) create() (*Container, error) {
 		return nil, fmt.Errorf("container %s: %w", cr.opts.ID, err)
 	}
 	defer cr.peers.close()
+	defer func() { cr.moved.Close() }()
 	if err := cr.claim(); err != nil {
 		return nil, cr.undo.unwind(err)
 	}
@@ -395,6 +398,9 @@ func (cr *creation) enter() error {
 			return err
 		}
 	}
+	if err := cr.moveDevices(pid); err != nil {
+		return err
+	}
 	return cr.launch.sendPlan(cr.plan, cr.c.dir.file)
 }
 
@@ -412,6 +418,22 @@ func (cr *creation) applyRDT(pid int) error {
 		return err
 	}
 	return cr.rdt.Set()
+}
+
+// moveDevices moves network devices into the container. The process is in all its namespaces now. If
+// the create fails, they come back.
+func (cr *creation) moveDevices(pid int) error {
+	if len(cr.plan.NetDevices) == 0 {
+		return nil
+	}
+	return cr.act(act.NetDevices, func() error {
+		var err error
+		if cr.moved, err = netdev.Move(procFile(pid, "ns/net"), cr.plan.NetDevices); err != nil {
+			return fmt.Errorf("%s: %w", bundle.ConfigFile, err)
+		}
+		cr.undo.add(cr.moved.Back)
+		return nil
+	})
 }
 
 // converse answers the stage until the container is created.

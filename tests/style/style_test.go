@@ -67,15 +67,16 @@ var mayImport = map[string][]string{
 	"specjson":   {},
 	"act":        {"handshake"},
 	"sealed":     {"handshake"},
+	"netdev":     {"handshake"},
 	"seccomp":    {"handshake", "plan", "sealed"},
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
 	"nsexec":     {"act", "handshake", "reaper", "plan", "sealed"},
 	"cgroupjoin": {"handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp"},
-	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp", "container"},
-	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "seccomp", "container", "shim"},
+	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
+	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
+	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
 
 func room(folder string) string {
