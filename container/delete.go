@@ -14,6 +14,7 @@ import (
 	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/nsexec"
 )
 
 // DeleteOptions say how to delete.
@@ -111,7 +112,7 @@ func (c *Container) killAndWait(init *os.File) error {
 	}
 	var gone bool
 	err = c.act(act.AwaitDeath, func() (err error) {
-		gone, err = waitPidFD(init, killTimeout)
+		gone, err = nsexec.WaitPidFD(init, killTimeout)
 		return err
 	})
 	if err != nil {

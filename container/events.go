@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"runack/cgroupjoin"
+	"runack/nsexec"
 )
 
 // Stats gives the container's statistics, in runc's form.
@@ -94,7 +95,7 @@ func (c *Container) Events(interval time.Duration, emit func(types.Event) error)
 func (c *Container) emitStats(cg *cgroupjoin.Cgroup, init *os.File, emit func(types.Event) error) error {
 	stats, err := c.stats(cg)
 	if err != nil {
-		if gone, gerr := waitPidFD(init, 0); gerr == nil && gone {
+		if gone, gerr := nsexec.WaitPidFD(init, 0); gerr == nil && gone {
 			return nil
 		}
 		return err
@@ -115,7 +116,7 @@ func watchOOM(w *cgroupjoin.OOMWatch, init *os.File) <-chan oomEvent {
 	go func() {
 		defer init.Close()
 		if w == nil {
-			_, err := waitPidFD(init, -1)
+			_, err := nsexec.WaitPidFD(init, -1)
 			events <- oomEvent{gone: true, err: err}
 			return
 		}

@@ -25,7 +25,8 @@ type ExecOptions struct {
 	Override     Override       // applied to the process of the configuration
 	SubCgroups   map[string]string
 	IgnorePaused bool
-	Reap         bool            // the stage stays and reaps what the process leaves behind
+	Reap         bool            // a process of the stage's stays and reaps what the program leaves behind
+	NoSubreaper  bool            // in the foreground: do not adopt and reap orphans
 	Context      context.Context // its end interrupts the start, not the running process; nil for none
 	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
 	Transcript   *handshake.Transcript
@@ -87,7 +88,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 		}
 		return 0, p.Close()
 	}
-	fg, err := newForeground(&ex.opts.IO, ex.process.Terminal, false)
+	fg, err := newForeground(&ex.opts.IO, ex.process.Terminal, !o.NoSubreaper)
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +201,7 @@ func (ex *execution) blame(err error) error {
 	if cause := context.Cause(ex.context()); cause != nil && !errors.Is(err, cause) {
 		return ex.c.wrap(fmt.Errorf("%w: %w", cause, err))
 	}
-	gone, werr := waitPidFD(ex.init, 0)
+	gone, werr := nsexec.WaitPidFD(ex.init, 0)
 	if werr != nil || !gone {
 		return ex.c.wrap(err)
 	}
@@ -302,7 +303,7 @@ const strictPids = "org.runack.exec.pids"
 
 // initLives refuses what was opened by the pid of an init that has ended: the pid may be another's.
 func (ex *execution) initLives() error {
-	gone, err := waitPidFD(ex.init, 0)
+	gone, err := nsexec.WaitPidFD(ex.init, 0)
 	if gone {
 		return errExecStopped
 	}

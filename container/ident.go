@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 // An Ident tells one process from every later one with the same pid: the kernel gives pids out
@@ -83,7 +84,7 @@ func (i Ident) open() (*os.File, error) {
 		pidfd.Close()
 		return nil, nil //nolint:nilerr // no /proc entry: the process is gone
 	}
-	gone, err := waitPidFD(pidfd, 0)
+	gone, err := nsexec.WaitPidFD(pidfd, 0)
 	if err != nil || gone {
 		pidfd.Close()
 		return nil, err
@@ -99,31 +100,4 @@ func (i Ident) alive() (bool, error) {
 	}
 	pidfd.Close()
 	return true, nil
-}
-
-// waitPidFD waits until the process of pidfd has terminated (a pidfd becomes readable when the whole
-// thread group has). A timeout of 0 only looks, a negative one waits for ever. It returns false on
-// timeout.
-func waitPidFD(pidfd *os.File, timeout time.Duration) (bool, error) {
-	var deadline time.Time
-	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
-	}
-	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
-	for {
-		ms := -1
-		if timeout == 0 {
-			ms = 0
-		} else if timeout > 0 {
-			ms = int(max(0, time.Until(deadline).Milliseconds()+1))
-		}
-		n, err := unix.Poll(fds, ms)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return false, failed("poll", pidfd.Name(), err)
-		}
-		return n > 0, nil
-	}
 }

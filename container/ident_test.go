@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 func TestParseStartTime(t *testing.T) {
@@ -87,11 +89,11 @@ func TestIdentZombieIsGone(t *testing.T) {
 		t.Fatalf("open: %v, %v", pidfd, err)
 	}
 	defer pidfd.Close()
-	if gone, err := waitPidFD(pidfd, 0); gone || err != nil {
+	if gone, err := nsexec.WaitPidFD(pidfd, 0); gone || err != nil {
 		t.Fatalf("a living process: gone %v, %v", gone, err)
 	}
 	h.stdin.Close()
-	if gone, err := waitPidFD(pidfd, 10*time.Second); !gone || err != nil {
+	if gone, err := nsexec.WaitPidFD(pidfd, 10*time.Second); !gone || err != nil {
 		t.Fatalf("after its end: gone %v, %v", gone, err)
 	}
 	if _, err := os.Stat(procFile(id.Pid, "stat")); err != nil {
@@ -106,7 +108,7 @@ func TestWaitPidFDTimesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pidfd.Close()
-	if gone, err := waitPidFD(pidfd, time.Millisecond); gone || err != nil {
+	if gone, err := nsexec.WaitPidFD(pidfd, time.Millisecond); gone || err != nil {
 		t.Errorf("gone %v, %v; want a timeout", gone, err)
 	}
 }

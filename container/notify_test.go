@@ -12,6 +12,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 func TestReadyLine(t *testing.T) {
@@ -133,7 +135,7 @@ func TestReadyJustBeforeTheEndReachesSystemd(t *testing.T) {
 	n, h, init, path := notifying(t, host)
 	sendNotify(t, path, "READY=1")
 	_ = h.cmd.Process.Kill()
-	if _, err := waitPidFD(init, -1); err != nil {
+	if _, err := nsexec.WaitPidFD(init, -1); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 // A Process is a process that this runtime started in a container: its child. Pid is for display
@@ -32,47 +34,19 @@ func (p *Process) Signal(sig unix.Signal) error {
 }
 
 // Wait waits for the end of the process and reaps it. It may be called again.
-//
-// WALL, because a process that never got to its execve still has the exit signal 0 it was cloned
-// with, and wait ignores such children otherwise (clone(2)).
 func (p *Process) Wait() (unix.WaitStatus, error) {
-	if _, err := waitPidFD(p.PidFD, -1); err != nil {
+	if _, err := nsexec.WaitPidFD(p.PidFD, -1); err != nil {
 		return 0, err
 	}
-	return p.reap()
-}
-
-// reap collects the status of a process that has terminated.
-func (p *Process) reap() (unix.WaitStatus, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.waited {
 		return p.status, nil
 	}
-	var status unix.WaitStatus
-	err := retryIntr(func() error {
-		_, err := unix.Wait4(p.Pid, &status, unix.WALL, nil)
-		return err
-	})
+	status, err := nsexec.Reap(p.Pid)
 	if err != nil {
 		return 0, failed("wait for", p.PidFD.Name(), err)
 	}
 	p.waited, p.status = true, status
 	return status, nil
-}
-
-// reaped takes a status that somebody else collected.
-func (p *Process) reaped(status unix.WaitStatus) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.waited, p.status = true, status
-}
-
-// ExitCode is what a shell makes of a wait status: the exit code, or 128 plus the signal. The
-// signal is looked at first.
-func ExitCode(status unix.WaitStatus) int {
-	if status.Signaled() {
-		return 128 + int(status.Signal())
-	}
-	return status.ExitStatus()
 }

@@ -38,19 +38,3 @@ func TestParseSignalKnowsEveryName(t *testing.T) {
 		}
 	}
 }
-
-func TestExitCode(t *testing.T) {
-	for code := range 256 {
-		if got := ExitCode(unix.WaitStatus(code << 8)); got != code {
-			t.Errorf("exit %d became %d", code, got)
-		}
-	}
-	for sig := 1; sig <= 64; sig++ {
-		const core = 0x80
-		for _, status := range []unix.WaitStatus{unix.WaitStatus(sig), unix.WaitStatus(sig | core)} {
-			if got := ExitCode(status); got != 128+sig {
-				t.Errorf("signal %d became %d", sig, got)
-			}
-		}
-	}
-}

@@ -147,7 +147,7 @@ func (t *try) run() (int, error) {
 			ID: t.id, Bundle: t.dir, Init: o.Init, Systemd: o.Systemd,
 			IO: IO{Stdio: o.Stdio}, Transcript: o.Transcript,
 		},
-		// Its orphans go to its own pid 1. As a subreaper we would reap the janitor too.
+		// Its orphans go to its own pid 1.
 		NoSubreaper: true,
 	})
 }

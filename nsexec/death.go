@@ -77,11 +77,11 @@ func (t *talk) explain(err error) error {
 // status waits for the stage, whose socket is closed already, to end, and takes its status where it
 // is our child. Where it is not, it can be read until its parent reaps it.
 func (t *talk) status() (unix.WaitStatus, bool) {
-	if !waitPidFD(int(t.pidfd.Fd()), 10*time.Second) {
+	if gone, err := WaitPidFD(t.pidfd, 10*time.Second); err != nil || !gone {
 		return 0, false
 	}
 	if t.child {
-		status, err := reap(t.pid)
+		status, err := Reap(t.pid)
 		return status, err == nil
 	}
 	status, ok := zombieStatus(t.pid)
@@ -102,25 +102,6 @@ func zombieStatus(pid int) (unix.WaitStatus, bool) {
 	}
 	code, err := strconv.ParseUint(fields[exitCode], 10, 32)
 	return unix.WaitStatus(code), err == nil
-}
-
-// waitPidFD waits until the process has terminated.
-func waitPidFD(fd int, timeout time.Duration) bool {
-	end := time.Now().Add(timeout)
-	for {
-		left := time.Until(end)
-		if left < 0 {
-			return false
-		}
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(p, int(left.Milliseconds())+1)
-		if n > 0 {
-			return true
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
-		}
-	}
 }
 
 // stageComm is the name that stage-1 gives itself (PR_SET_NAME); execve replaces it.

@@ -40,6 +40,6 @@ func (c *Child) JoinCgroup(tasks []*os.File) error {
 func (c *Child) dismiss() error {
 	defer c.stage0PidFD.Close()
 	err := c.conn.Close()
-	_, werr := reap(c.stage0)
+	_, werr := Reap(c.stage0)
 	return errors.Join(err, werr)
 }

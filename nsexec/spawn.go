@@ -102,7 +102,7 @@ func (c *Child) Spawn(b handshake.SpawnBody, fds []int) error {
 		// by itself. A stage-1 that exists already dies with its socket.
 		_ = unix.PidfdSendSignal(int(c.stage0PidFD.Fd()), unix.SIGKILL, nil, 0)
 	}
-	status, werr := reap(c.stage0)
+	status, werr := Reap(c.stage0)
 	if gone(err) && werr == nil {
 		err = &Death{Side: handshake.Stage0, Waiting: handshake.Ready, Status: &status, Err: err}
 	}
@@ -161,22 +161,11 @@ func (c *Child) Kill() error {
 	if errors.Is(err, unix.ESRCH) {
 		err = nil
 	}
-	_, werr := reap(c.Pid)
+	_, werr := Reap(c.Pid)
 	if errors.Is(werr, unix.ECHILD) {
 		werr = nil // explain reaped it
 	}
 	return errors.Join(err, werr)
-}
-
-// reap waits for a child of this process. WALL also sees children whose exit signal is not SIGCHLD.
-func reap(pid int) (unix.WaitStatus, error) {
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return status, err
-		}
-	}
 }
 
 // gone: the peer ended, in one way or another, without a last word.

@@ -30,8 +30,8 @@ func execCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add a capability"},
 			&cli.StringSliceFlag{Name: "cgroup", Usage: "run in a sub-cgroup: `[CONTROLLER[,...]:]PATH`"},
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "allow it in a paused container"},
-			&cli.BoolFlag{Name: "no-subreaper", Hidden: true, Usage: "accepted, as runc once did"},
-			&cli.BoolFlag{Name: "reap", Usage: "adopt and reap what the process leaves behind"},
+			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt and reap orphans of the process (which come here from a shared PID namespace only)"},
+			&cli.BoolFlag{Name: "reap", Usage: "leave a small process in the container that reaps what the command leaves behind"},
 		),
 		Action: func(c *cli.Context) error {
 			status, err := execAction(c)
@@ -88,6 +88,7 @@ func execOptions(c *cli.Context) (container.ExecOptions, error) {
 		SubCgroups:   cgroups,
 		IgnorePaused: c.Bool("ignore-paused"),
 		Reap:         c.Bool("reap"),
+		NoSubreaper:  c.Bool("no-subreaper"),
 		Timeout:      timeout(),
 		Override: container.Override{
 			Args:           args,
