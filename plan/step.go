@@ -266,8 +266,9 @@ type SyncCreated struct {
 	FD int `json:"fd"` // the listening socket
 }
 
-// Init keeps the stage as pid 1 (or as the reaper of an exec'd tree): it forks, the child goes on
-// with the later steps, and the parent forwards signals, reaps, and leaves with the child's status.
+// Init keeps the stage as pid 1: it forks, the child goes on with the later steps, and the parent
+// forwards signals, reaps, and leaves with the child's status. For an exec'd tree a second process
+// does the reaping, and stays until nothing is left of the tree.
 type Init struct {
 	Subreaper bool `json:"subreaper,omitempty"` // exec --reap: not pid 1
 }

@@ -3,13 +3,23 @@
  * The built-in init: the stage stays as pid 1 and the program becomes its child. A subreaper
  * outside cannot reap inside a PID namespace, since orphans go to the namespace's init
  * (pid_namespaces(7)).
+ *
+ * For one exec'd tree (subreaper) two processes stay. stage-1 is the one that the runtime and its
+ * callers know and wait for: it stands in for the program and leaves with its status, at once. Its
+ * sibling, the reaper, is the program's parent, adopts what the program leaves behind, and leaves
+ * when nothing is left. It is no child of stage-1's but of stage-1's parent, outside of the PID
+ * namespace: left to the namespace's init it could become the very zombie that it is to prevent.
  */
 #include "stage.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 struct init_args {
@@ -20,29 +30,163 @@ static const struct field init_fields[] = {
 	FIELD(struct init_args, F_BOOL, subreaper, "subreaper", FIELD_OPTIONAL),
 };
 
-/* Reaps all that is there. Leaves with the program's status once the program is gone: as pid 1 that
- * ends the whole namespace, as a subreaper the rest goes to whoever comes next. */
-static void reap(pid_t program)
+/* A process that stays. */
+struct keeper {
+	pid_t target; /* who gets our signals; 0 once it is gone */
+	int signals; /* signalfd of everything */
+	int status; /* the reaper's end of a pipe to stage-1, or stage-1's end; -1 for pid 1 */
+	bool alone; /* stage-1 is gone, or has been told the program's status */
+};
+
+static int exit_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* The program's end is the end of pid 1, and with it of the whole namespace. The reaper of an
+ * exec'd tree tells it to stage-1 and stays. */
+static void program_ended(struct keeper *k, int code)
+{
+	if (k->status < 0)
+		_exit(code);
+	(void)write(k->status, &code, sizeof(code)); /* stage-1 may be gone */
+	k->alone = true;
+	k->target = 0;
+}
+
+static void reap(struct keeper *k)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != program)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == k->target)
+			program_ended(k, exit_code(status));
+	if (pid < 0 && errno == ECHILD && !k->target)
+		_exit(0);
+}
+
+static void take_signal(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+
+	if (read(k->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		reap(k);
+	else if (k->target)
+		(void)kill(k->target, (int)info.ssi_signo);
+}
+
+/* pid 1, and the reaper. Whoever kills stage-1 means the program: its end of the pipe is gone then. */
+static _Noreturn void keep_reaping(struct keeper *k)
+{
+	for (;;) {
+		struct pollfd fds[] = { { .fd = k->signals, .events = POLLIN },
+					{ .fd = k->alone ? -1 : k->status } };
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
-		_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+		if (fds[0].revents)
+			take_signal(k);
+		if (fds[1].revents && !k->alone) {
+			k->alone = true;
+			(void)kill(k->target, SIGKILL);
+		}
 	}
 }
 
-static _Noreturn void init_loop(pid_t program, const sigset_t *all)
+/* stage-1, in the program's place. */
+static _Noreturn void keep_standing_in(struct keeper *k)
 {
+	int code = 128 + SIGKILL; /* of a reaper that was killed */
+
 	for (;;) {
-		int sig = sigwaitinfo(all, NULL);
-		if (sig == SIGCHLD)
-			reap(program);
-		else if (sig > 0)
-			(void)kill(program, sig);
+		struct pollfd fds[] = { { .fd = k->signals, .events = POLLIN },
+					{ .fd = k->status, .events = POLLIN } };
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[1].revents) {
+			(void)read(k->status, &code, sizeof(code));
+			_exit(code);
+		}
+		take_signal(k);
 	}
+}
+
+/* Lets go of everything but the rights to signal and one descriptor, which becomes the first. The
+ * sync socket must not stay open here: its end tells that the program was executed. */
+static void let_go(struct stage *s, struct keeper *k, const char *name)
+{
+	sigset_t all;
+
+	(void)prctl(PR_SET_NAME, name);
+	(void)prctl(PR_SET_PDEATHSIG, 0);
+	(void)caps_keep(s, 1ULL << CAP_KILL);
+	(void)chdir("/");
+	if (k->status >= 0)
+		k->status = dup2(k->status, 0);
+	(void)syscall(SYS_close_range, k->status >= 0 ? 1 : 0, UINT_MAX, 0);
+	frame_free(&s->plan);
+	(void)sigfillset(&all);
+	k->signals = signalfd(-1, &all, 0);
+	if (k->signals < 0)
+		_exit(STEP_CODE_init);
+}
+
+/* A process group of the program's own, as a shell would give it: what a terminal sends to the
+ * group in front must reach the program once, not a second time by way of us. */
+static void own_group(void)
+{
+	(void)setpgid(0, 0);
+	(void)tcsetpgrp(0, getpid()); /* ENOTTY without a terminal */
+}
+
+/* Forks the program; the parent comes back with its keeper set. */
+static int fork_program(struct stage *s, struct keeper *k)
+{
+	k->target = fork();
+	if (k->target < 0)
+		return stage_fail(s, errno, "fork", NULL);
+	if (k->target == 0)
+		own_group();
+	return 0;
+}
+
+/* A fork whose child is our parent's. Raw, since libc has no fork that takes flags. */
+static pid_t fork_sibling(void)
+{
+	return (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, 0);
+}
+
+/* The reaper: comes back as the program, or with an error, which is reported as the stage's. */
+static int become_reaper(struct stage *s, int status)
+{
+	struct keeper k = { .status = status };
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return stage_fail(s, errno, "PR_SET_CHILD_SUBREAPER", NULL);
+	int e = fork_program(s, &k);
+	if (e || k.target == 0)
+		return e;
+	let_go(s, &k, "runack:[reaper]");
+	keep_reaping(&k);
+}
+
+static int stand_in(struct stage *s)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return stage_fail(s, errno, "pipe", NULL);
+	struct keeper k = { .status = ends[0], .target = fork_sibling() };
+	if (k.target < 0)
+		return stage_fail(s, errno, "clone", NULL);
+	if (k.target == 0) {
+		(void)close(ends[0]);
+		return become_reaper(s, ends[1]);
+	}
+	let_go(s, &k, "runack:[exec]");
+	keep_standing_in(&k);
 }
 
 /* Everything is blocked before the fork, so that no exit and no signal is missed; the program's
@@ -50,26 +194,19 @@ static _Noreturn void init_loop(pid_t program, const sigset_t *all)
 static int init_run(struct stage *s, const void *args)
 {
 	const struct init_args *a = args;
+	struct keeper k = { .status = -1 };
 	sigset_t all;
 
-	if (a->subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-		return stage_fail(s, errno, "PR_SET_CHILD_SUBREAPER", NULL);
 	(void)sigfillset(&all);
-	(void)sigdelset(&all, SIGTTIN);
-	(void)sigdelset(&all, SIGTTOU);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return stage_fail(s, errno, "sigprocmask", NULL);
-	pid_t program = fork();
-	if (program < 0)
-		return stage_fail(s, errno, "fork", NULL);
-	if (program == 0)
-		return 0;
-	(void)prctl(PR_SET_NAME, "runack:[init]");
-	(void)caps_keep(s, 1ULL << CAP_KILL);
-	/* The socket must not stay open here: its end tells that the program was executed. */
-	(void)syscall(SYS_close_range, 0, UINT_MAX, 0);
-	frame_free(&s->plan);
-	init_loop(program, &all);
+	if (a->subreaper)
+		return stand_in(s);
+	int e = fork_program(s, &k);
+	if (e || k.target == 0)
+		return e;
+	let_go(s, &k, "runack:[init]");
+	keep_reaping(&k);
 }
 
 STEP_IMPL(init, init_fields, NULL, init_run);
