@@ -121,9 +121,34 @@ static int accept_client(struct stage *s)
 	return 0;
 }
 
+/* How long a client may hold others up: far more than one needs between connect and start. */
+enum { CLIENT_SECONDS = 5 };
+
 /*
- * Waits until a client has said start. A client that dies or talks nonsense before that is
- * answered where it still listens, and the next one is waited for: the container stays created.
+ * Waits for a client's first byte. A client that is alone may take all the time it wants (it may be
+ * stopped, or frozen); once the next one knocks, it may not. What it has begun to say it has to
+ * finish in any case.
+ */
+static int client_speaks(struct stage *s)
+{
+	struct pollfd fds[] = { { .fd = s->sync.fd, .events = POLLIN },
+				{ .fd = s->listener, .events = POLLIN } };
+	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
+	int n;
+
+	(void)setsockopt(s->sync.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	do {
+		n = poll(fds, ARRAY_SIZE(fds), -1);
+		if (n > 0 && !fds[0].revents)
+			n = poll(fds, 1, CLIENT_SECONDS * 1000);
+	} while (n < 0 && errno == EINTR);
+	return n ? 0 : stage_fail(s, ETIMEDOUT, "start socket", "a silent client makes way for the next");
+}
+
+/*
+ * Waits until a client has said start. A client that dies, talks nonsense or holds others up before
+ * that is answered where it still listens, and the next one is waited for: the container stays
+ * created.
  */
 static int wait_for_start(struct stage *s)
 {
@@ -131,7 +156,9 @@ static int wait_for_start(struct stage *s)
 		int e = accept_client(s);
 		if (e)
 			return e;
-		e = read_state(s, "start");
+		e = client_speaks(s);
+		if (!e)
+			e = read_state(s, "start");
 		if (!e)
 			return 0;
 		stage_tell(s, STEP_CODE_created);
