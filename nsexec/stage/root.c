@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
@@ -174,6 +175,20 @@ static int pivot_check(struct stage *s, const void *args)
 }
 
 /*
+ * Goes to the root of the mount namespace, which a runtime that was started in a chroot is not at.
+ * What lies above would stay in the namespace otherwise: in reach of who may chroot(2), and the root
+ * that exec finds when it joins the namespace.
+ */
+static int leave_chroot(struct stage *s)
+{
+	close_fd int self = (int)sys_result(syscall(SYS_pidfd_open, getpid(), 0));
+
+	if (self < 0)
+		return stage_fail(s, self, "root", "pidfd_open");
+	return setns(self, CLONE_NEWNS) < 0 ? stage_fail(s, errno, "root", "setns") : 0;
+}
+
+/*
  * pivot_root(".", ".") stacks the old root on the new one, so that no directory for it is needed
  * (pivot_root(2), NOTES). The old root is made a slave before it is taken off, or the unmounts
  * would reach the host; slave and not private, so that the host's own unmounts still reach it while
@@ -181,13 +196,16 @@ static int pivot_check(struct stage *s, const void *args)
  */
 static int enter_by_pivot(struct stage *s)
 {
-	close_fd int old = (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	int e = leave_chroot(s);
 
+	if (e)
+		return e;
+	close_fd int old = (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (old < 0)
 		return stage_fail(s, old, "/", NULL);
 	if (fchdir(s->root_fd) < 0)
 		return stage_fail(s, errno, "root", "chdir");
-	int e = sys_pivot_root(".", ".");
+	e = sys_pivot_root(".", ".");
 	if (e == -EINVAL)
 		return stage_fail(s, e, "root", "pivot_root: the host's root is an initial ramdisk, or a mount on the way is shared (--no-pivot does without)");
 	if (e)
@@ -259,11 +277,34 @@ static bool parse_mount_line(char *line, struct mount_line *ret)
 	return ret->type != NULL;
 }
 
+/*
+ * Cuts the mount that fd's lies on off from its peers. A shared root (rootfsPropagation) has left them
+ * to it: what is taken off here would go from the host too.
+ */
+static int cut_off_parent(int fd)
+{
+	struct kernel_statx st = { 0 };
+	close_fd int up = (int)sys_result(openat(fd, "..", O_PATH | O_CLOEXEC));
+	int e = up < 0 ? up : sys_statx(up, &st);
+
+	while (!e && !(st.attributes & KERNEL_STATX_ATTR_MOUNT_ROOT)) {
+		int above = (int)sys_result(openat(up, "..", O_PATH | O_CLOEXEC));
+		if (above < 0)
+			return above;
+		(void)close(up);
+		up = above;
+		e = sys_statx(up, &st);
+	}
+	return e ? e : attr_propagation_one(up, MS_SLAVE);
+}
+
 /* Takes off, or covers, what is mounted on top of fd. */
 static int hide_mount(struct stage *s, int fd, const char *point)
 {
-	int e = attr_propagation_one(fd, MS_SLAVE | MS_REC);
+	int e = cut_off_parent(fd);
 
+	if (!e)
+		e = attr_propagation_one(fd, MS_SLAVE | MS_REC);
 	if (e)
 		return stage_fail(s, e, point, "propagation");
 	if (fchdir(fd) < 0)

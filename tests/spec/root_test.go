@@ -122,6 +122,22 @@ func TestNoPivot(t *testing.T) {
 	}
 }
 
+// What --no-pivot hides of the host's goes from the container's namespace and from no other, though a
+// shared root leaves the two peers.
+func TestNoPivotWithASharedRoot(t *testing.T) {
+	e := harness.New(t)
+	own, proc := dir(e, "own"), dir(e, "deep")
+	hostMount(e, "tmpfs", "tmpfs", own, 0, "")
+	hostMount(e, "proc", "proc", proc, 0, "")
+	b := e.BundleIn(filepath.Join(own, "bundle"), sh("true"), propagation("shared"))
+	e.OK("run", "--no-pivot", "-b", b.Dir, e.ID("c"))
+	for _, p := range []string{"/proc", proc} {
+		if _, err := os.Stat(filepath.Join(p, "self")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // The root may be a mount point, a shared one, or an overlay.
 func TestARootThatIsAMount(t *testing.T) {
 	e := harness.New(t)
