@@ -19,9 +19,10 @@ type spec = specs.Spec
 
 // What all packages of tests share, by shorter names.
 var (
-	wantEqual = harness.WantEqual
-	mount     = harness.Mount
-	sh        = harness.Shell
+	wantEqual    = harness.WantEqual
+	wantContains = harness.WantContains
+	mount        = harness.Mount
+	sh           = harness.Shell
 )
 
 // rounds is how often a race is run.
@@ -53,12 +54,18 @@ func userNS(b *harness.Bundle) *harness.Bundle {
 }
 
 // exchange swaps two names as fast as it can, until stop is called.
-func exchange(t testing.TB, one, two string) (stop func()) {
+func exchange(t testing.TB, one, two string) (stop func()) { return race(t, one, two, 0) }
+
+// flash puts two in the place of one for moments.
+func flash(t testing.TB, one, two string) (stop func()) { return race(t, one, two, 20) }
+
+// race swaps two names, and in every other turn looks at one of them calm times in between.
+func race(t testing.TB, one, two string, calm int) (stop func()) {
 	t.Helper()
 	var wait sync.WaitGroup
 	quit := make(chan struct{})
 	wait.Go(func() {
-		for {
+		for turn := 0; ; turn++ {
 			select {
 			case <-quit:
 				return
@@ -67,6 +74,10 @@ func exchange(t testing.TB, one, two string) (stop func()) {
 			if err := unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, two, unix.RENAME_EXCHANGE); err != nil {
 				t.Errorf("exchange %s and %s: %v", one, two, err)
 				return
+			}
+			for range calm * (turn % 2) {
+				var st unix.Stat_t
+				_ = unix.Lstat(one, &st)
 			}
 		}
 	})
