@@ -19,5 +19,5 @@
 //
 // A default action of EPERM for system calls that are newer than the profile breaks programs that
 // try the new one and fall back on ENOSYS. As with runc, a number above all that the profile names is
-// answered with ENOSYS (unless the default action lets it pass, or says ENOSYS itself).
+// answered with ENOSYS, unless the default action lets it pass.
 package seccomp

@@ -34,11 +34,11 @@ const (
 //	seccomp 1
 //	default ACTION DATA
 //	arch NAME                                                  for each architecture
-//	rule INDEX ACTION DATA ARGS [ARG OP VALUE VALUE2]... NAME...   for each rule
+//	rule INDEX ACTION DATA all|any ARGS [ARG OP VALUE VALUE2]... NAME...   for each rule
 //	end
 //
 // Words are separated by one space, numbers are decimal. DATA is the number that ERRNO and TRACE
-// return, 0 for other actions. The listener and the flags are not in it: they are no part of the
+// return, 0 for other actions. Of the ARGS conditions all must hold, or any. The listener and the flags are not in it: they are no part of the
 // program.
 func request(p *specs.LinuxSeccomp) ([]byte, error) {
 	b := make([]byte, 0, 16*1024)
@@ -69,21 +69,6 @@ func request(p *specs.LinuxSeccomp) ([]byte, error) {
 	return b, nil
 }
 
-// appendRule writes a rule. Conditions on one argument twice are alternatives, as with runc: each
-// condition becomes a rule of its own.
-func appendRule(b []byte, index int, r *specs.LinuxSyscall) ([]byte, error) {
-	if !repeatsArgument(r.Args) {
-		return appendRuleWith(b, index, r, r.Args)
-	}
-	var err error
-	for i := range r.Args {
-		if b, err = appendRuleWith(b, index, r, r.Args[i:i+1]); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
-}
-
 func repeatsArgument(args []specs.LinuxSeccompArg) bool {
 	for i, a := range args {
 		if slices.ContainsFunc(args[:i], func(o specs.LinuxSeccompArg) bool { return o.Index == a.Index }) {
@@ -93,7 +78,7 @@ func repeatsArgument(args []specs.LinuxSeccompArg) bool {
 	return false
 }
 
-func appendRuleWith(b []byte, index int, r *specs.LinuxSyscall, args []specs.LinuxSeccompArg) ([]byte, error) {
+func appendRule(b []byte, index int, r *specs.LinuxSyscall) ([]byte, error) {
 	at := item("syscalls", index)
 	b = append(b, "rule "...)
 	b = strconv.AppendInt(b, int64(index), 10)
@@ -102,8 +87,13 @@ func appendRuleWith(b []byte, index int, r *specs.LinuxSyscall, args []specs.Lin
 	if err != nil {
 		return nil, err
 	}
-	b = appendNumber(b, uint64(len(args)))
-	for i, a := range args {
+	// Conditions on one argument twice are alternatives, as with runc.
+	mode := " all"
+	if repeatsArgument(r.Args) {
+		mode = " any"
+	}
+	b = appendNumber(append(b, mode...), uint64(len(r.Args)))
+	for i, a := range r.Args {
 		op, ok := strings.CutPrefix(string(a.Op), operatorPrefix)
 		if !ok || !isWord(op) {
 			return nil, refuse(item(at+".args", i)+".op", fmt.Sprintf("unknown operator %q", a.Op))

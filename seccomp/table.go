@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +52,7 @@ var errShape = errors.New("seccomp: a form of program that is not known here")
 type evaluator struct {
 	program []unix.SockFilter
 	nodes   map[node]*node
+	named   []uint32 // architectures that the program asks about, as far as it was walked
 	arch    uint32
 	other   bool // arch stands for all that the program does not name
 	low     uint32
@@ -68,36 +70,21 @@ type accumulator struct {
 func evaluate(program []unix.SockFilter) (*table, *evaluator, error) {
 	e := &evaluator{program: program, nodes: make(map[node]*node)}
 	t := &table{}
-	for _, arch := range e.namedArchs() {
-		e.arch = arch
-		at := archTable{audit: arch}
-		if err := e.spans(&at, 0, math.MaxUint32); err != nil {
-			return nil, nil, err
-		}
-		t.archs = append(t.archs, at)
-	}
 	e.other, e.low, e.high = true, 0, math.MaxUint32
 	other, split, err := e.from(0, accumulator{})
 	if err != nil || split != 0 {
 		return nil, nil, errors.Join(errShape, err)
 	}
-	t.other = other
-	return t, e, nil
-}
-
-// namedArchs are the constants that the program compares the architecture with, in their order.
-func (e *evaluator) namedArchs() []uint32 {
-	var archs []uint32
-	loaded := false
-	for _, in := range e.program {
-		switch {
-		case in.Code == unix.BPF_LD|unix.BPF_W|unix.BPF_ABS:
-			loaded = in.K == offArch
-		case loaded && in.Code == unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K:
-			archs = append(archs, in.K)
+	t.other, e.other = other, false
+	for i := 0; i < len(e.named); i++ { // it may grow
+		e.arch = e.named[i]
+		at := archTable{audit: e.arch}
+		if err := e.spans(&at, 0, math.MaxUint32); err != nil {
+			return nil, nil, err
 		}
+		t.archs = append(t.archs, at)
 	}
-	return archs
+	return t, e, nil
 }
 
 // spans decides for the numbers from low to high. Where the program asks a question that the range
@@ -186,6 +173,9 @@ func (e *evaluator) answer(a accumulator, in unix.SockFilter) (yes certainty, sp
 	case offArch:
 		if jump != unix.BPF_JEQ || a.mask != math.MaxUint32 {
 			return unknown, 0, errShape
+		}
+		if !slices.Contains(e.named, in.K) {
+			e.named = append(e.named, in.K)
 		}
 		return certain(!e.other && e.arch == in.K), 0, nil
 	case offNr:

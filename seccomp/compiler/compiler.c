@@ -25,6 +25,8 @@
 #define MAX_REQUEST (1024 * 1024)
 #define MAX_ARCHS 32
 #define MAX_ARGS 6
+/* Of a rule. With `any` an argument may come more than once. */
+#define MAX_CONDITIONS 256
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* One more than the request may have, so that a longer one is noticed, and a NUL. */
@@ -210,31 +212,57 @@ static void note_last(const char *name)
 	}
 }
 
+struct rule {
+	uint32_t index;
+	uint32_t action;
+	bool any; /* one condition is enough */
+	unsigned int n_args;
+	struct scmp_arg_cmp args[MAX_CONDITIONS];
+};
+
+static void read_rule(struct rule *r, char **line)
+{
+	r->index = (uint32_t)need_number(line, UINT32_MAX);
+	r->action = need_action(line);
+	const char *mode = need_word(line);
+	r->any = strcmp(mode, "any") == 0;
+	if (!r->any && strcmp(mode, "all") != 0)
+		malformed("neither all nor any");
+	r->n_args = (unsigned int)need_number(line, MAX_CONDITIONS);
+	for (unsigned int i = 0; i < r->n_args; i++) {
+		struct scmp_arg_cmp *a = &r->args[i];
+		a->arg = (unsigned int)need_number(line, MAX_ARGS - 1);
+		a->op = need_operator(line);
+		a->datum_a = need_number(line, UINT64_MAX);
+		a->datum_b = need_number(line, UINT64_MAX);
+	}
+}
+
+static void add_name(const struct rule *r, const char *name)
+{
+	int nr = seccomp_syscall_resolve_name(name), e = 0;
+
+	note_last(name);
+	/* As runc does: what this libseccomp has not heard of cannot be filtered by name, and a rule
+	 * for the default action says nothing (libseccomp refuses it). */
+	if (nr == __NR_SCMP_ERROR || r->action == default_action)
+		return;
+	if (!r->any)
+		e = seccomp_rule_add_array(filter, r->action, nr, r->n_args, r->args);
+	for (unsigned int i = 0; r->any && !e && i < r->n_args; i++)
+		e = seccomp_rule_add_array(filter, r->action, nr, 1, &r->args[i]);
+	if (e)
+		refuse("rule", r->index, "libseccomp: add rule for %s: %s", name, strerror(-e));
+}
+
 static void add_rule(char *line)
 {
-	struct scmp_arg_cmp args[MAX_ARGS];
-	uint32_t index = (uint32_t)need_number(&line, UINT32_MAX);
-	uint32_t action = need_action(&line);
-	unsigned int n = (unsigned int)need_number(&line, MAX_ARGS);
+	static struct rule r;
 	const char *name;
 
-	for (unsigned int i = 0; i < n; i++) {
-		args[i].arg = (unsigned int)need_number(&line, MAX_ARGS - 1);
-		args[i].op = need_operator(&line);
-		args[i].datum_a = need_number(&line, UINT64_MAX);
-		args[i].datum_b = need_number(&line, UINT64_MAX);
-	}
-	while ((name = next_word(&line))) {
-		note_last(name);
-		int nr = seccomp_syscall_resolve_name(name);
-		/* As runc does: what this libseccomp has not heard of cannot be filtered by name, and
-		 * a rule for the default action says nothing (libseccomp refuses it). */
-		if (nr == __NR_SCMP_ERROR || action == default_action)
-			continue;
-		int e = seccomp_rule_add_array(filter, action, nr, n, args);
-		if (e)
-			refuse("rule", index, "libseccomp: add rule for %s: %s", name, strerror(-e));
-	}
+	read_rule(&r, &line);
+	while ((name = next_word(&line)))
+		add_name(&r, name);
 }
 
 static void read_default(char *line)
