@@ -209,7 +209,7 @@ client-table = $(GO) run ./tests/clients/table $(RESULTS)/clients.json
 suite-vm = COUNT=$(COUNT) RESULTS=$(RESULTS) tests/vm/suite
 # The virtual machine's image is made beside the first suites. It waits for the network and for dpkg
 # more than for the processor, and whatever goes wrong is said by suite-vm, which tries again.
-vm-image = { tests/vm/run --build >$(BUILD)/vm-image.log 2>&1 & }
+vm-image = { tests/vm/image >$(BUILD)/vm-image.log 2>&1 & }
 
 .PHONY: test
 test: deps ## everything this machine can run, with all set-up; ends in a count
@@ -285,7 +285,7 @@ bench: test-build ## Go benchmarks, and start-up beside runc and crun where hype
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ERRORLINT := github.com/polyfloyd/go-errorlint@v1.8.0
 EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
-SCRIPTS := .ci/run $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/guest)
+SCRIPTS := .ci/run $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/image tests/vm/guest)
 
 .PHONY: lint
 lint: deps-lint $(EMBEDDED) ## all linters: Go, C and shell
