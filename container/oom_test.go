@@ -1,0 +1,45 @@
+package container
+
+import (
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// As long as nobody has reaped init, what it died of can be read; later it is assumed to be the kill.
+func TestWhatInitDiedOf(t *testing.T) {
+	for _, row := range []struct {
+		name, script string
+		unreaped     bool
+	}{{"killed", "kill -KILL $$", true}, {"left", "exit 0", false}, {"another signal", "kill -TERM $$", false}} {
+		t.Run(row.name, func(t *testing.T) {
+			cmd := exec.Command("sh", "-c", "read go; "+row.script)
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			init, err := identOf(cmd.Process.Pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &Container{rec: &Record{ID: "x", Init: &init}}
+			if err := stdin.Close(); err != nil { // the end of file lets the shell go on
+				t.Fatal(err)
+			}
+			if err := unix.Waitid(unix.P_PID, init.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.diedOfKill(); got != row.unreaped {
+				t.Errorf("unreaped: %v, want %v", got, row.unreaped)
+			}
+			_ = cmd.Wait() // the status has been looked at
+			if !c.diedOfKill() {
+				t.Error("reaped: the kill is not assumed")
+			}
+		})
+	}
+}
