@@ -163,6 +163,9 @@ func TestLimits(t *testing.T) {
 				}
 				return
 			}
+			if test.field == "blockIO.weight without bfq" && want == nil {
+				t.Skip("v1 has one file for it, with bfq alone")
+			}
 			c := created(t, r)
 			for file := range want {
 				needController(t, c, filepath.Dir(file))
