@@ -47,6 +47,8 @@ var (
 	wantEqual    = harness.WantEqual
 	wantContains = harness.WantContains
 	mountsOf     = harness.ReadMounts
+	amount       = harness.Amount
+	parallel     = harness.Parallel
 )
 
 func run(e *harness.Env, edits ...harness.Edit) string { e.T.Helper(); return e.Run(edits...) }

@@ -8,18 +8,6 @@ import (
 	"runack/tests/harness"
 )
 
-// amount is how often a test does something: in `make soak`, and otherwise; on an emulated machine,
-// where everything takes several times as long, a fifth of that.
-func amount(soak, short int) int {
-	switch {
-	case harness.Soak():
-		return soak
-	case harness.Slow():
-		return max(short/5, 2)
-	}
-	return short
-}
-
 // 1,000 in `make soak`.
 func TestManyRunsInARow(t *testing.T) {
 	e := harness.New(t)
@@ -73,27 +61,6 @@ func TestManyExecsAtOnce(t *testing.T) {
 		return err
 	})
 	remove(e, id)
-}
-
-// parallel calls f(0) ... f(n-1), width of them at a time.
-func parallel(t *testing.T, width, n int, f func(i int) error) {
-	t.Helper()
-	next := make(chan int)
-	var group sync.WaitGroup
-	for range width {
-		group.Go(func() {
-			for i := range next {
-				if err := f(i); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	group.Wait()
 }
 
 // However many ask for one id, one gets it.

@@ -1,12 +1,9 @@
 package spec
 
 import (
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/console"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -24,52 +21,6 @@ func terminal(height, width uint) harness.Edit {
 	}
 }
 
-// A consoleSocket takes the master of a container's terminal.
-type consoleSocket struct {
-	e    *harness.Env
-	path string
-	l    *net.UnixListener
-}
-
-func listen(e *harness.Env) *consoleSocket {
-	e.T.Helper()
-	path := filepath.Join(e.Dir, "console.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		e.T.Fatal(err)
-	}
-	e.T.Cleanup(func() { _ = l.Close() })
-	return &consoleSocket{e: e, path: path, l: l}
-}
-
-// master waits for the descriptor.
-func (s *consoleSocket) master() *os.File {
-	s.e.T.Helper()
-	if err := s.l.SetDeadline(time.Now().Add(harness.Deadline(20 * time.Second))); err != nil {
-		s.e.T.Fatal(err)
-	}
-	c, err := s.l.AcceptUnix()
-	if err != nil {
-		s.e.T.Fatal(err)
-	}
-	defer c.Close()
-	name, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
-	n, m, _, _, err := c.ReadMsgUnix(name, oob)
-	if err != nil {
-		s.e.T.Fatal(err)
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:m])
-	if err != nil || len(messages) != 1 {
-		s.e.T.Fatalf("%d control messages, %v", len(messages), err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		s.e.T.Fatalf("%d descriptors, %v", len(fds), err)
-	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), string(name[:n]))
-}
-
 // readTerminal reads until the other end is closed, which a terminal tells as EIO.
 func readTerminal(master *os.File) string {
 	var b strings.Builder
@@ -85,12 +36,12 @@ func readTerminal(master *os.File) string {
 
 func TestTheConsoleSocketGetsTheTerminal(t *testing.T) {
 	e := harness.New(t)
-	socket := listen(e)
+	socket := e.Receive("console.sock")
 	b := e.Bundle(terminal(33, 121), sh("stty size; tty; ls -l /dev/console | cut -c1; stat -c %u:%a /dev/pts/0; stty size </dev/console"),
 		func(s *spec) { s.Process.User = specs.User{UID: 1000, GID: 1000} })
 	id := e.ID("c")
-	e.OK("run", "-d", "--console-socket", socket.path, "-b", b.Dir, id)
-	master := socket.master()
+	e.OK("run", "-d", "--console-socket", socket.Path, "-b", b.Dir, id)
+	master := socket.File()
 	if harness.IsRunack() && !strings.HasPrefix(master.Name(), "/dev/p") {
 		t.Errorf("the master's name is %q", master.Name())
 	}
@@ -104,11 +55,11 @@ func TestTheConsoleSocketGetsTheTerminal(t *testing.T) {
 // The size is set before the program runs: its first look sees it, in an exec as well.
 func TestTheConsoleSizeOfAnExec(t *testing.T) {
 	e := harness.New(t)
-	socket := listen(e)
+	socket := e.Receive("console.sock")
 	id, _ := e.Detached()
 	process := e.File("process.json", `{"terminal":true,"consoleSize":{"height":7,"width":300},"args":["/bin/sh","-c","stty size; tty"],"cwd":"/","user":{"uid":0,"gid":0},"env":["PATH=/bin"]}`)
-	e.OK("exec", "-d", "-p", process, "--console-socket", socket.path, id)
-	master := socket.master()
+	e.OK("exec", "-d", "-p", process, "--console-socket", socket.Path, id)
+	master := socket.File()
 	wantEqual(t, "the terminal", readTerminal(master), lines("7 300", "/dev/pts/0"))
 	if err := master.Close(); err != nil {
 		t.Error(err)
@@ -166,8 +117,8 @@ func TestTerminalsAndCommandLinesThatDoNotFit(t *testing.T) {
 	e.RunackOnly("says it in other words")
 	b := e.Bundle(terminal(0, 0))
 	harness.OneLine(t, e.Fails(1, "run", "-d", "-b", b.Dir, e.ID("c")), "console")
-	socket := listen(e)
-	harness.OneLine(t, e.Fails(1, "run", "-d", "--console-socket", socket.path, "-b", e.Bundle().Dir, e.ID("c")), "cannot use console socket")
+	socket := e.Receive("console.sock")
+	harness.OneLine(t, e.Fails(1, "run", "-d", "--console-socket", socket.Path, "-b", e.Bundle().Dir, e.ID("c")), "cannot use console socket")
 	b = e.Bundle(terminal(70000, 1))
-	harness.OneLine(t, e.Fails(1, "run", "-d", "--console-socket", socket.path, "-b", b.Dir, e.ID("c")), "process.consoleSize.height", "70000")
+	harness.OneLine(t, e.Fails(1, "run", "-d", "--console-socket", socket.Path, "-b", b.Dir, e.ID("c")), "process.consoleSize.height", "70000")
 }

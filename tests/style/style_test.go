@@ -108,7 +108,7 @@ func TestLayersAreKept(t *testing.T) {
 // children of os/exec.
 func TestIntegrationTestsLeaveOSExecAlone(t *testing.T) {
 	goFiles(t, func(folder, path string) {
-		if !slices.Contains([]string{"tests/integration", "tests/spec", "tests/security", "tests/faults", "tests/clients"}, folder) {
+		if !slices.Contains([]string{"tests/integration", "tests/spec", "tests/security", "tests/processes", "tests/faults", "tests/clients"}, folder) {
 			return
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
