@@ -172,12 +172,12 @@ PROBE := $(BUILD)/probe
 # What runs real containers has suites of its own.
 CONTAINER_PKGS := ./tests/integration/... ./tests/shim/...
 # These look at nothing that depends on the view of the host's cgroups, so they run once.
-SPEC_PKGS := ./tests/spec/... ./tests/security/...
+SPEC_PKGS := ./tests/spec/... ./tests/security/... ./tests/processes/...
 CLIENT_PKGS := ./tests/clients/...
 FAULT_PKGS := $(if $(wildcard tests/faults/*_test.go),./tests/faults/...)
 # -e: a recipe is expanded before it runs, when nsexec/stage.bin may not be there yet.
 ALL_PKGS = $(or $(shell $(GO) list -e ./...),$(error go list found no package))
-UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/shim% runack/tests/spec% runack/tests/security% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
+UNIT_PKGS = $(filter-out runack/tests/integration% runack/tests/shim% runack/tests/spec% runack/tests/security% runack/tests/processes% runack/tests/faults% runack/tests/clients%,$(ALL_PKGS))
 
 $(COUNT): $(wildcard tests/count/*.go) go.mod
 	@mkdir -p $(@D)

@@ -25,11 +25,15 @@ type ExecOptions struct {
 	Override     Override       // applied to the process of the configuration
 	SubCgroups   map[string]string
 	IgnorePaused bool
-	Reap         bool            // a process of the stage's stays and reaps what the program leaves behind
-	NoSubreaper  bool            // in the foreground: do not adopt and reap orphans
-	Context      context.Context // its end interrupts the start, not the running process; nil for none
-	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
-	Transcript   *handshake.Transcript
+	Reap         bool // a process of the stage's stays and reaps what the program leaves behind
+	// WaitFifo is a fifo on the host, absolute; empty for none. The process is set up, and waits
+	// until somebody opens the fifo for reading. With IO.Detach Exec returns while it waits, and
+	// what fails afterwards is the process's exit code (117 and others of the stage's).
+	WaitFifo    string
+	NoSubreaper bool            // in the foreground: do not adopt and reap orphans
+	Context     context.Context // its end interrupts the start, not the running process; nil for none
+	Timeout     time.Duration   // for each wait on the stage; 0 for DefaultTimeout
+	Transcript  *handshake.Transcript
 }
 
 // An execution is an exec on its way.
@@ -170,6 +174,7 @@ func (ex *execution) ready() error {
 	ex.plan, err = plan.Exec(ex.spec, ex.process, facts, plan.Options{
 		ID: ex.c.rec.ID, Reap: o.Reap, ListenFDs: o.IO.ListenFDs,
 		ListenFDNames: o.IO.ListenFDNames, PreserveFDs: o.IO.preserved(), Seccomp: filter,
+		WaitFifo: o.WaitFifo, Detach: o.IO.Detach,
 	})
 	if err != nil {
 		return ex.c.wrap(err)
@@ -178,6 +183,9 @@ func (ex *execution) ready() error {
 		logrus.Warn(ex.c.wrap(errors.New(w)))
 	}
 	if filter != nil && filter.Listener {
+		if o.WaitFifo != "" && o.IO.Detach {
+			return ex.c.wrap(errors.New("--exec-wait-fifo with --detach: nobody would be there to hand the seccomp listener over"))
+		}
 		if ex.agent, err = dialAgent(ex.spec.Linux.Seccomp); err != nil {
 			return ex.c.wrap(err)
 		}
@@ -363,6 +371,11 @@ func (ex *execution) converse() error {
 			if err != nil {
 				return err
 			}
+		case handshake.Holding:
+			if ex.opts.IO.Detach {
+				return nil
+			}
+			ex.launch.child.WaitWithoutLimit()
 		case handshake.Executing:
 			f.CloseFDs()
 			child := ex.launch.child

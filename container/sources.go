@@ -122,6 +122,8 @@ func openSource(s *plan.Source, dir *os.File) (*os.File, error) {
 		return openTree(s)
 	case plan.SourceDirectory:
 		return openDirectory(s)
+	case plan.SourceFifo:
+		return openFifo(s)
 	}
 	return nil, fmt.Errorf("open source %s: unknown kind %q", s.Field, s.Kind)
 }
@@ -132,6 +134,23 @@ func openDirectory(s *plan.Source) (*os.File, error) {
 		return nil, sourceError(s, "open", err)
 	}
 	return os.NewFile(uintptr(fd), s.Path), nil
+}
+
+// openFifo opens no end of the fifo: that is the stage's to do, as it waits for the other end.
+func openFifo(s *plan.Source) (*os.File, error) {
+	fd, err := unix.Open(s.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, sourceError(s, "open", err)
+	}
+	f := os.NewFile(uintptr(fd), s.Path)
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		err = errors.New("not a fifo")
+	}
+	if err != nil {
+		return nil, errors.Join(sourceError(s, "open", err), f.Close())
+	}
+	return f, nil
 }
 
 // openTree clones the mounts at a path: the container's user may not be able to reach them, and an ID

@@ -22,6 +22,7 @@ const (
 	Proceed   Type = "proceed"   // runtime to stage-1: runtime-side hooks are done
 	Created   Type = "created"   // stage-1 to runtime: waiting for start
 	Start     Type = "start"     // runtime to stage-1, on a connection to the start socket
+	Holding   Type = "holding"   // stage-1 to runtime: an exec waits for its fifo to be opened
 	Executing Type = "executing" // stage-1 to runtime: seccomp and execve come next
 	Error     Type = "error"     // stage to runtime: the step that failed; nothing follows
 )

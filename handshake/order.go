@@ -41,6 +41,7 @@ const (
 	Pivoting   State = "pivoting"   // proceed sent
 	Terminal   State = "terminal"   // pivoting or building, and the console has been handed over
 	Waiting    State = "waiting"    // created; the conversation is over
+	Held       State = "held"       // holding: stage-1 waits for somebody else
 	Committed  State = "committed"  // executing: from here on end of file can mean success
 	Offered    State = "offered"    // the listener is there to be taken; stage-1 waits
 	Supervised State = "supervised" // the listener has been taken
@@ -49,7 +50,7 @@ const (
 
 // states lists them for order.def.
 var states = [...]State{Begun, Spawning, Alone, Joining, Inside, Building, Built, Pivoting,
-	Terminal, Waiting, Committed, Offered, Supervised, Failed}
+	Terminal, Waiting, Held, Committed, Offered, Supervised, Failed}
 
 // messages has the number of descriptors that each message carries.
 var messages = [...]struct {
@@ -68,6 +69,7 @@ var messages = [...]struct {
 	{Proceed, 0, 0},
 	{Created, 0, 0},
 	{Start, 0, 0},
+	{Holding, 0, 0},
 	{Executing, 0, 0},
 	{Error, 0, 0},
 }
@@ -123,10 +125,14 @@ var rows = [...]row{
 	{ExecProtocol, Joining, Stage1, Error, Failed},
 	{ExecProtocol, Inside, Runtime, Plan, Building},
 	{ExecProtocol, Building, Stage1, Console, Terminal},
+	{ExecProtocol, Building, Stage1, Holding, Held},
 	{ExecProtocol, Building, Stage1, Executing, Committed},
 	{ExecProtocol, Building, Stage1, Error, Failed},
+	{ExecProtocol, Terminal, Stage1, Holding, Held},
 	{ExecProtocol, Terminal, Stage1, Executing, Committed},
 	{ExecProtocol, Terminal, Stage1, Error, Failed},
+	{ExecProtocol, Held, Stage1, Executing, Committed},
+	{ExecProtocol, Held, Stage1, Error, Failed},
 	{ExecProtocol, Committed, Stage1, Listener, Offered},
 	{ExecProtocol, Committed, Stage1, Error, Failed},
 	{ExecProtocol, Offered, Runtime, Taken, Supervised},

@@ -52,7 +52,7 @@ func (t *talk) Next() (*handshake.Frame, error) {
 	switch f.Type {
 	case handshake.Error:
 		return nil, stageError(f)
-	case handshake.Mounted, handshake.Created, handshake.Executing:
+	case handshake.Mounted, handshake.Created, handshake.Holding, handshake.Executing:
 		if err := t.times.StageSteps(f); err != nil {
 			return nil, err // a frame without descriptors
 		}
@@ -99,6 +99,9 @@ func (t *talk) Listener() (*os.File, error) {
 	}
 	return file, nil
 }
+
+// WaitWithoutLimit takes the deadline off: the stage waits for somebody else.
+func (t *talk) WaitWithoutLimit() { t.timeout = 0 }
 
 // Finish is for after executing: it waits for the end of the conversation and tells whether the
 // program was executed. nil means that it was.

@@ -27,7 +27,7 @@ func samplePlans(t testing.TB) []*Plan {
 		}
 		plans = append(plans, p)
 	}
-	p, err := Exec(loadSpec(t, "all"), readJSON[specs.Process](t, "exec.process.json"), f, Options{ID: "c1", Reap: true, Seccomp: filter})
+	p, err := Exec(loadSpec(t, "all"), readJSON[specs.Process](t, "exec.process.json"), f, Options{ID: "c1", Reap: true, WaitFifo: "/f", Seccomp: filter})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +190,9 @@ func fuzzFacts(bits uint16) (Facts, Options) {
 	f.Root.Unreachable = bit(7)
 	o := Options{ID: "c1", NoPivot: bit(8), NoNewKeyring: bit(9), Init: bit(10), Reap: bit(11)}
 	if bit(12) {
+		o.WaitFifo, o.Detach = "/run/fifo", bit(13)
+	}
+	if bit(12) {
 		o.ListenFDs, o.PreserveFDs = 3, 4
 	}
 	if !bit(13) {
@@ -241,6 +244,8 @@ func checkInvariants(t *testing.T, p *Plan) {
 		case Root:
 			checkIndex(t, p, s.FD)
 		case SyncCreated:
+			checkIndex(t, p, &s.FD)
+		case Hold:
 			checkIndex(t, p, &s.FD)
 		case Mount:
 			checkAttrs(t, s.RecSet, s.RecClear)

@@ -60,6 +60,7 @@ func (b *builder) exec() error {
 		return err
 	}
 	b.place(&p)
+	b.hold(&p)
 	b.last(&p, true)
 	return nil
 }
@@ -72,6 +73,19 @@ func (b *builder) enterRoot() {
 	}
 	fd := b.source(Source{Kind: SourceDirectory, Path: b.f.InitRoot, Field: "root.path"})
 	b.add(Root{Path: "/", FD: fd, Plain: true}, Pivot{Method: "chroot"})
+}
+
+// hold waits for a fifo, where the stage has done all that can fail and takes no rights away: what
+// fails later, a runtime that does not stay cannot tell.
+func (b *builder) hold(p *program) {
+	if b.o.WaitFifo == "" {
+		return
+	}
+	b.execLabels(p.labels)
+	p.labels = labels{}
+	b.lookup(p)
+	fifo := b.source(Source{Kind: SourceFifo, Path: b.o.WaitFifo, Field: "--exec-wait-fifo"})
+	b.add(Hold{FD: *fifo, Detach: b.o.Detach})
 }
 
 // affinity sets the CPUs of an exec process. Without any it gets all of them back, since the

@@ -46,6 +46,8 @@ func TestExecOrder(t *testing.T) {
 			"affinity console umask scheduler io-priority cwd stdio signals close-fds exec-label bounding user caps lookup executing exec"},
 		{"reaper", func(*specs.Process) {}, Options{Reap: true},
 			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding user caps lookup init signals executing exec"},
+		{"fifo", func(*specs.Process) {}, Options{WaitFifo: "/f", Reap: true},
+			"keyring affinity umask cwd home stdio exec-label lookup hold signals close-fds bounding user caps lookup init signals executing exec"},
 		{"the container's init and sockets are not for exec", func(*specs.Process) {}, Options{Init: true, ListenFDs: 3},
 			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding user caps lookup executing exec"},
 	} {

@@ -77,6 +77,8 @@ const (
 	SourceTree SourceKind = "tree"
 	// SourceDirectory is the directory at Path (O_PATH).
 	SourceDirectory SourceKind = "directory"
+	// SourceFifo is the fifo at Path (O_PATH).
+	SourceFifo SourceKind = "fifo"
 )
 
 // A Source is a descriptor that the runtime opens for the stage, and closes after the plan frame
@@ -165,6 +167,8 @@ type Options struct {
 	PreserveFDs   int    // --preserve-fds: descriptors after those
 	Init          bool   // --init: the stage stays as pid 1 (also annotation org.runack.init)
 	Reap          bool   // exec --reap: the stage stays as the reaper of the exec'd tree
+	WaitFifo      string // exec: path of a fifo to wait for before the program runs
+	Detach        bool   // exec: the runtime does not stay
 	// Seccomp is the compiled filter. It is required where NeedsSeccomp says so.
 	Seccomp *Seccomp
 }

@@ -266,6 +266,12 @@ type SyncCreated struct {
 	FD int `json:"fd"` // the listening socket
 }
 
+// Hold sends holding and waits until somebody opens a fifo for reading.
+type Hold struct {
+	FD     int  `json:"fd"`               // the fifo (O_PATH)
+	Detach bool `json:"detach,omitempty"` // the runtime leaves meanwhile
+}
+
 // Init keeps the stage as pid 1: it forks, the child goes on with the later steps, and the parent
 // forwards signals, reaps, and leaves with the child's status. For an exec'd tree a second process
 // does the reaping, and stays until nothing is left of the tree.
@@ -421,6 +427,9 @@ func (Lookup) Op() string { return "lookup" }
 
 // Op implements Step.
 func (SyncCreated) Op() string { return "created" }
+
+// Op implements Step.
+func (Hold) Op() string { return "hold" }
 
 // Op implements Step.
 func (Init) Op() string { return "init" }

@@ -219,6 +219,8 @@ func describeLast(s Step) (string, bool) {
 		return join(clean(s.Name), prefix("in ", clean(s.Path))), true
 	case SyncCreated:
 		return fmt.Sprintf("descriptor %d", s.FD), true
+	case Hold:
+		return join(fmt.Sprintf("descriptor %d", s.FD), word(s.Detach, "detached")), true
 	case Init:
 		return word(s.Subreaper, "as subreaper"), true
 	case Bounding:

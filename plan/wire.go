@@ -317,6 +317,9 @@ func (w *wire) lastStep(s Step) bool {
 		w.optStr("path", s.Path)
 	case SyncCreated:
 		w.i64("fd", int64(s.FD))
+	case Hold:
+		w.i64("fd", int64(s.FD))
+		w.optTrue("detach", s.Detach)
 	case Init:
 		w.optTrue("subreaper", s.Subreaper)
 	case Bounding:

@@ -15,7 +15,7 @@ import (
 // allSteps has one value of every step type.
 var allSteps = []Step{
 	Affinity{}, Bind{}, Bounding{}, Caps{}, CloseFDs{}, Console{}, Cwd{}, Device{}, Domainname{}, ExecLabel{}, Execute{},
-	Home{}, Hook{}, Hostname{}, IOPriority{}, Init{}, Keyring{}, Lookup{}, Loopback{}, Mask{}, MemoryPolicy{}, Mkdir{},
+	Hold{}, Home{}, Hook{}, Hostname{}, IOPriority{}, Init{}, Keyring{}, Lookup{}, Loopback{}, Mask{}, MemoryPolicy{}, Mkdir{},
 	Mount{}, MountAttr{}, NoNewPrivs{}, Personality{}, Pivot{}, Propagation{}, Readonly{}, Remount{}, Root{}, RootAttr{},
 	Scheduler{}, Seccomp{}, Signals{}, Stdio{}, Symlink{}, SyncCreated{}, SyncExecuting{}, SyncMounted{}, Sysctl{},
 	Umask{}, User{},

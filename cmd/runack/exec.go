@@ -31,6 +31,7 @@ func execCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "cgroup", Usage: "run in a sub-cgroup: `[CONTROLLER[,...]:]PATH`"},
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "allow it in a paused container"},
 			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt and reap orphans of the process (which come here from a shared PID namespace only)"},
+			&cli.StringFlag{Name: "exec-wait-fifo", Usage: "run the command only once the fifo at `PATH` is opened for reading"},
 			&cli.BoolFlag{Name: "reap", Usage: "leave a small process in the container that reaps what the command leaves behind"},
 		),
 		Action: func(c *cli.Context) error {
@@ -77,6 +78,10 @@ func execOptions(c *cli.Context) (container.ExecOptions, error) {
 	if err != nil {
 		return o, err
 	}
+	fifo, err := absolute(c.String("exec-wait-fifo"))
+	if err != nil {
+		return o, err
+	}
 	io, err := processIO(c, 0)
 	if err != nil {
 		return o, err
@@ -88,6 +93,7 @@ func execOptions(c *cli.Context) (container.ExecOptions, error) {
 		SubCgroups:   cgroups,
 		IgnorePaused: c.Bool("ignore-paused"),
 		Reap:         c.Bool("reap"),
+		WaitFifo:     fifo,
 		NoSubreaper:  c.Bool("no-subreaper"),
 		Timeout:      timeout(),
 		Override: container.Override{

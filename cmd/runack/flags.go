@@ -104,14 +104,19 @@ func processIO(c *cli.Context, listen int) (container.IO, error) {
 		ConsoleSocket: c.String("console-socket"),
 		PidfdSocket:   c.String("pidfd-socket"),
 	}
-	if path := c.String("pid-file"); path != "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return io, err
-		}
-		io.PidFile = abs
+	var err error
+	if io.PidFile, err = absolute(c.String("pid-file")); err != nil {
+		return io, err
 	}
 	return io, io.Inherit(listen, c.Int("preserve-fds"))
+}
+
+// absolute leaves an empty path empty.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
 }
 
 // listenFDs is the number of descriptors that systemd's socket activation passed to this process

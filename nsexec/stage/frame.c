@@ -303,6 +303,8 @@ int frame_send(struct stage *s, const char *type, const char *body, size_t body_
 		struct cmsghdr align;
 	} control;
 	struct text t = { .buf = buf, .size = sizeof(buf) };
+	if (s->sync.fd < 0)
+		return 0; /* nobody listens any more: a detached exec that waited for its fifo */
 	size_t len = write_envelope(s, &t, type, body, body_len, n_fds);
 
 	if (t.cut || n_fds > 4)

@@ -161,6 +161,7 @@ _Noreturn void plan_run(struct stage *s);
 
 /* sync.c: frames that report progress, and the times that go with them */
 int sync_report(struct stage *s, const char *type);
+int die_of_signals(struct stage *s);
 void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns, int64_t duration_ns);
 
 /* Codes of steps.def by symbol. */

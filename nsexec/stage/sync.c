@@ -90,9 +90,10 @@ static void die_of(int sig)
 
 /*
  * A PID namespace's init is immune to signals that it has no handler for, so a created container
- * would survive `kill ID TERM`. runc's init, a Go program, dies of these; so do we.
+ * would survive `kill ID TERM`. runc's init, a Go program, dies of these; so do we. And whatever
+ * the runtime was started with, a process that waits can be ended.
  */
-static int die_of_signals(struct stage *s)
+int die_of_signals(struct stage *s)
 {
 	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTERM, SIGABRT, SIGUSR1,
 				       SIGUSR2, SIGALRM, SIGPIPE, SIGSTKFLT };
