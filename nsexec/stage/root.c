@@ -177,15 +177,25 @@ static int pivot_check(struct stage *s, const void *args)
 /*
  * Goes to the root of the mount namespace, which a runtime that was started in a chroot is not at.
  * What lies above would stay in the namespace otherwise: in reach of who may chroot(2), and the root
- * that exec finds when it joins the namespace.
+ * that exec finds when it joins the namespace. Where the new root lies on the old one (see
+ * open_place), setns(2) finds the upper of the two, and the way leads back.
  */
 static int leave_chroot(struct stage *s)
 {
+	close_fd int here = (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	close_fd int self = (int)sys_result(syscall(SYS_pidfd_open, getpid(), 0));
 
-	if (self < 0)
-		return stage_fail(s, self, "root", "pidfd_open");
-	return setns(self, CLONE_NEWNS) < 0 ? stage_fail(s, errno, "root", "setns") : 0;
+	if (here < 0 || self < 0)
+		return stage_fail(s, here < 0 ? here : self, "/", NULL);
+	if (setns(self, CLONE_NEWNS) < 0)
+		return stage_fail(s, errno, "/", "setns");
+	close_fd int slash = (int)sys_result(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	int same = slash < 0 ? slash : path_same(slash, s->root_fd);
+	if (same < 0)
+		return stage_fail(s, same, "/", NULL);
+	if (same && (fchdir(here) < 0 || chroot(".") < 0))
+		return stage_fail(s, errno, "/", "chroot");
+	return 0;
 }
 
 /*

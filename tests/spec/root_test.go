@@ -127,9 +127,10 @@ func TestNoPivot(t *testing.T) {
 func TestNoPivotWithASharedRoot(t *testing.T) {
 	e := harness.New(t)
 	own, proc := dir(e, "own"), dir(e, "deep")
-	hostMount(e, "tmpfs", "tmpfs", own, 0, "")
+	b := e.Bundle(sh("true"), propagation("shared"))
+	hostMount(e, "", b.Rootfs, own, unix.MS_BIND, "")
 	hostMount(e, "proc", "proc", proc, 0, "")
-	b := e.BundleIn(filepath.Join(own, "bundle"), sh("true"), propagation("shared"))
+	b.Edit(func(s *spec) { s.Root.Path = own })
 	e.OK("run", "--no-pivot", "-b", b.Dir, e.ID("c"))
 	for _, p := range []string{"/proc", proc} {
 		if _, err := os.Stat(filepath.Join(p, "self")); err != nil {
