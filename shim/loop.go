@@ -23,12 +23,14 @@ type loop struct {
 	publish func(topic string, event proto.Message)
 	// prepareBurial does what must precede the news of an init's exit. Called off the loop.
 	prepareBurial func(t *task, pid int, exit exitInfo)
+	// killRemaining kills what is in a task's cgroup. Called off the loop.
+	killRemaining func(t *task)
 }
 
-func newLoop(publish func(string, proto.Message), prepareBurial func(*task, int, exitInfo)) *loop {
+func newLoop(publish func(string, proto.Message), prepareBurial func(*task, int, exitInfo), killRemaining func(*task)) *loop {
 	l := &loop{
 		inbox: make(chan func()), stopped: make(chan struct{}),
-		tasks: map[string]*task{}, publish: publish, prepareBurial: prepareBurial,
+		tasks: map[string]*task{}, publish: publish, prepareBurial: prepareBurial, killRemaining: killRemaining,
 	}
 	go l.run()
 	return l

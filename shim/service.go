@@ -35,7 +35,7 @@ func newService(namespace string, events *publisher, e engine) (*Service, error)
 		return nil, err
 	}
 	s := &Service{namespace: namespace, reaper: r, engine: e, events: events, down: make(chan struct{}), touched: make(chan struct{}, 1)}
-	s.loop = newLoop(func(topic string, event proto.Message) { events.publish(topic, event) }, s.prepareBurial)
+	s.loop = newLoop(func(topic string, event proto.Message) { events.publish(topic, event) }, s.prepareBurial, s.killRemaining)
 	go s.loop.follow(r.Subscribe())
 	return s, nil
 }
@@ -99,7 +99,7 @@ func (s *Service) killRemaining(t *task) {
 // held is called by the reaper when init has ended and execs have not.
 func (s *Service) held(t *task) func(reaper.Hold) {
 	return func(h reaper.Hold) {
-		s.loop.do(t.stopStarting)
+		s.loop.do(t.end)
 		if t.shared {
 			warn(t.id, "%s", h)
 			s.killRemaining(t)

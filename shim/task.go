@@ -43,6 +43,7 @@ type task struct {
 	execs    map[string]*process
 	oomKills uint64 // told so far
 	freeze   freeze
+	ending   bool // init has ended, and its exit is held for execs
 }
 
 // freeze is what pause and resume have made of a running task.
@@ -155,6 +156,10 @@ func (l *loop) tellStart(p *process) {
 	p.stop = nil
 	l.publish(topicExecStarted, &events.TaskExecStarted{ContainerID: p.task.id, ExecID: p.id, Pid: uint32(p.pid)})
 	p.watch(p.pidfd)
+	if p.task.ending && p.task.shared {
+		// It came too late for what init's end has killed.
+		go l.killRemaining(p.task)
+	}
 }
 
 // tellExit appends the exit, and lets go those who wait for it.
@@ -223,9 +228,10 @@ func (t *task) sawOOMKills(l *loop, count uint64) {
 	l.publish(topicOOM, &events.TaskOOM{ContainerID: t.id})
 }
 
-// stopStarting ends execs that are on their way, since init has ended: one whose client never opens
-// its fifos would hold init's exit for ever. Runs on the loop.
-func (t *task) stopStarting() {
+// end notes that init has ended while execs have not, and ends those that are on their way: one whose
+// client never opens its fifos would hold init's exit for ever. Runs on the loop.
+func (t *task) end() {
+	t.ending = true
 	for _, p := range t.execs {
 		if p.state == starting && p.stop != nil {
 			p.stop()
