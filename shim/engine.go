@@ -21,7 +21,7 @@ import (
 type engine interface {
 	create(context.Context, *createRequest) (*madeInit, error)
 	start(context.Context, containerState) error
-	exec(context.Context, containerState, []byte, container.IO) (*container.Process, error)
+	exec(context.Context, containerState, *execRequest) (*container.Process, error)
 	kill(c containerState, sig unix.Signal, all bool) error
 	remove(containerState) error
 }
@@ -46,6 +46,13 @@ type createRequest struct {
 	rootfs []*types.Mount
 	opts   Options
 	io     container.IO
+}
+
+// An execRequest is what to run in a container.
+type execRequest struct {
+	spec []byte        // the OCI process, as JSON
+	size *unix.Winsize // of its terminal, where somebody has asked for one already
+	io   container.IO
 }
 
 // A madeInit is an init that waits for its start.
@@ -94,17 +101,21 @@ func (containers) start(ctx context.Context, s containerState) error {
 	return c.Start(container.StartOptions{Context: ctx})
 }
 
-func (containers) exec(ctx context.Context, s containerState, spec []byte, io container.IO) (*container.Process, error) {
+func (containers) exec(ctx context.Context, s containerState, r *execRequest) (*container.Process, error) {
 	var p specs.Process
-	if err := json.Unmarshal(spec, &p); err != nil {
+	if err := json.Unmarshal(r.spec, &p); err != nil {
 		return nil, refuse(errInvalid, "exec: process: %v", err)
+	}
+	if r.size != nil {
+		// The stage sets it before the program runs; we get the terminal at about the same time.
+		p.ConsoleSize = &specs.Box{Width: uint(r.size.Col), Height: uint(r.size.Row)}
 	}
 	c, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	return c.Exec(container.ExecOptions{Process: &p, IO: io, Context: ctx})
+	return c.Exec(container.ExecOptions{Process: &p, IO: r.io, Context: ctx})
 }
 
 func (containers) kill(s containerState, sig unix.Signal, all bool) error {

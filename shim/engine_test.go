@@ -125,10 +125,10 @@ func (p *plain) start(_ context.Context, c containerState) error {
 	return nil
 }
 
-func (p *plain) exec(ctx context.Context, c containerState, spec []byte, _ container.IO) (*container.Process, error) {
+func (p *plain) exec(ctx context.Context, c containerState, r *execRequest) (*container.Process, error) {
 	b := p.box(c.ID)
 	args := []string{"sleep", "0"}
-	switch string(spec) {
+	switch string(r.spec) {
 	case execLong:
 		args[1] = "1000"
 	case execBad:

@@ -193,11 +193,12 @@ func (s *Service) launch(ctx context.Context, p *process) (*container.Process, e
 	if err != nil {
 		return nil, err
 	}
+	r := &execRequest{spec: p.spec, io: io.forProcess()}
 	s.loop.do(func() {
-		p.io = io
-		io.size = p.size // from here on resize goes to io
+		p.io = io // from here on resize goes there
+		io.size, r.size = p.size, p.size
 	})
-	started, err := s.engine.exec(ctx, t.state, p.spec, io.forProcess())
+	started, err := s.engine.exec(ctx, t.state, r)
 	io.started()
 	if err != nil {
 		io.close()

@@ -243,8 +243,7 @@ func (s *stdio) started() {
 	s.given = [3]*os.File{}
 }
 
-// attach takes a terminal's master over: before the program runs, so that its first look at the
-// window size finds the one that was asked for.
+// attach takes a terminal's master over.
 func (s *stdio) attach(master *os.File) error {
 	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if cerr := master.Close(); err == nil {

@@ -379,3 +379,21 @@ func (d *daemon) text(path string) string {
 	}
 	return string(data)
 }
+
+// terminal asks for one.
+func terminal(s *specs.Spec) { s.Process.Terminal = true }
+
+// WaitFor waits until a condition that no event tells of holds.
+func (d *daemon) WaitFor(what string, ok func() bool) {
+	d.T.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(harness.Deadline(limit))
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			d.T.Fatalf("%s: not within %v", what, limit)
+		}
+	}
+}
