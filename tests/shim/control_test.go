@@ -11,7 +11,6 @@ import (
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types"
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -188,13 +187,4 @@ func TestTaskServiceVersion3(t *testing.T) {
 		t.Errorf("state %v", &resp)
 	}
 	s.finish(id)
-}
-
-func oomLimit(bytes int64) harness.Edit {
-	return func(s *specs.Spec) {
-		if s.Linux.Resources == nil {
-			s.Linux.Resources = &specs.LinuxResources{}
-		}
-		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &bytes}
-	}
 }

@@ -40,6 +40,7 @@ type daemon struct {
 	dir       string
 	root      string // of the containers' state
 	server    *ttrpc.Server
+	conns     sync.WaitGroup // of servers
 
 	mu     sync.Mutex
 	failed error // what Forward answers; nil to take events
@@ -76,9 +77,38 @@ func (d *daemon) listen() {
 		d.T.Fatal(err)
 	}
 	eventsapi.RegisterTTRPCEventsService(server, d)
-	go func() { _ = server.Serve(context.Background(), l) }()
+	go func() { _ = server.Serve(context.Background(), &tracked{l, &d.conns}) }()
 	d.server = server
-	d.T.Cleanup(func() { _ = server.Close() })
+	d.T.Cleanup(func() {
+		_ = server.Close()
+		d.conns.Wait() // ttrpc closes connections when it gets round to it
+	})
+}
+
+// A tracked listener knows when all its connections are closed.
+type tracked struct {
+	net.Listener
+	open *sync.WaitGroup
+}
+
+func (l *tracked) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.open.Add(1)
+	return &trackedConn{Conn: conn, open: l.open}, nil
+}
+
+type trackedConn struct {
+	net.Conn
+	once sync.Once
+	open *sync.WaitGroup
+}
+
+func (c *trackedConn) Close() error {
+	defer c.once.Do(c.open.Done)
+	return c.Conn.Close()
 }
 
 // Forward takes one event.
