@@ -102,7 +102,10 @@ func (e *Env) finish() {
 	if e.T.Failed() {
 		limit = 0 // a failed test need not have cleared up
 	}
-	left := settle(e.before, e.look, limit)
+	left := settle(e.before, func() snapshot {
+		e.removeCgroupParents() // emptied by what was about to end
+		return e.look()
+	}, limit)
 	for _, l := range left {
 		if e.T.Failed() {
 			e.T.Logf("left behind by the failed test: %s", l)
