@@ -21,12 +21,13 @@ var (
 	ErrInvalidID  = errors.New("invalid container ID format")
 	ErrEmptyID    = errors.New("container id cannot be empty")
 
-	errAlreadyRunning = errors.New("cannot start an already running container")
-	errHasStopped     = errors.New("cannot start a container that has stopped")
-	errExecStopped    = errors.New("cannot exec in a stopped container")
-	errExecPaused     = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
-	errInitRunning    = errors.New("container init still running")
-	errNoCgroup       = errors.New("container has no cgroup")
+	errAlreadyRunning  = errors.New("cannot start an already running container")
+	errHasStopped      = errors.New("cannot start a container that has stopped")
+	errExecStopped     = errors.New("cannot exec in a stopped container")
+	errExecPaused      = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	errInitRunning     = errors.New("container init still running")
+	errNoUserNamespace = errors.New("config.json: linux.namespaces: an ordinary user needs a user namespace; `runack spec --rootless` writes a configuration with one")
+	errNoCgroup        = errors.New("container has no cgroup")
 )
 
 // errCannotStart is runc's refusal to start a container in any other state.

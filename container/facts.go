@@ -148,6 +148,9 @@ func sameNetNS(path string) (bool, error) {
 // createFacts adds what the plan has to know about the bundle's own paths.
 func createFacts(f *plan.Facts, spec *specs.Spec, dir, rootfs string) error {
 	userNS := userNamespace(spec)
+	if f.Rootless && userNS == nil {
+		return errNoUserNamespace
+	}
 	f.Root = plan.SourceFact{Unreachable: userNS != nil}
 	f.Sources = make(map[string]plan.SourceFact)
 	for _, m := range spec.Mounts {
@@ -170,7 +173,7 @@ func createFacts(f *plan.Facts, spec *specs.Spec, dir, rootfs string) error {
 	if userNS != nil && userNS.Path != "" {
 		return joinedMaps(f, userNS.Path)
 	}
-	f.SetgroupsDenied = f.Rootless && mapsOnly(spec.Linux.GIDMappings, os.Getegid())
+	f.SetgroupsDenied = setgroupsDenied() || f.Rootless && mapsOnly(spec.Linux.GIDMappings, os.Getegid())
 	return nil
 }
 
@@ -211,6 +214,7 @@ func joinedMaps(f *plan.Facts, path string) error {
 func execFacts(f *plan.Facts, spec *specs.Spec, init int) error {
 	f.InitRoot = procFile(init, "root")
 	if userNamespace(spec) == nil {
+		f.SetgroupsDenied = setgroupsDenied()
 		return nil
 	}
 	return joinedMaps(f, procFile(init, "ns/user"))

@@ -1,5 +1,11 @@
 package container
 
+import (
+	"errors"
+
+	"runack/cgroupjoin"
+)
+
 // Pause freezes every process of the container. Errors: ErrNotRunning.
 func (c *Container) Pause() error {
 	return c.locked(func() error {
@@ -20,7 +26,11 @@ func (c *Container) Pause() error {
 		if cg == nil {
 			return errNoCgroup
 		}
-		if err := cg.Freeze(); err != nil {
+		err = cg.Freeze()
+		if errors.Is(err, cgroupjoin.ErrNoCgroup) {
+			return c.wrap(err)
+		}
+		if err != nil {
 			// A half-frozen container helps nobody.
 			return c.wrap(joinTeardown(err, cg.Thaw()))
 		}

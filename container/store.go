@@ -45,7 +45,7 @@ func honourXDG() bool {
 // base directory specification demands of what must not be pruned.
 func (s *Store) prepare() error {
 	if err := os.MkdirAll(s.Root, 0o700); err != nil {
-		return failed("make state root", s.Root, err)
+		return s.rootError("make state root", err)
 	}
 	if def, xdg := DefaultRoot(); xdg && def == s.Root {
 		if err := os.Chmod(s.Root, 0o700|os.ModeSticky); err != nil {
@@ -53,6 +53,15 @@ func (s *Store) prepare() error {
 		}
 	}
 	return nil
+}
+
+// rootError adds what an ordinary user can do who was sent to the host's directory.
+func (s *Store) rootError(step string, err error) error {
+	err = failed(step, s.Root, err)
+	if _, xdg := DefaultRoot(); !xdg && os.Geteuid() != 0 && errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w; set XDG_RUNTIME_DIR, or choose a directory with --root", err)
+	}
+	return err
 }
 
 // checkID refuses what cannot be an ID before it becomes a path.
@@ -125,7 +134,7 @@ func (s *Store) ids() ([]string, error) {
 		}
 	}
 	if err != nil {
-		return nil, failed("read state root", s.Root, err)
+		return nil, s.rootError("read state root", err)
 	}
 	var ids []string
 	for _, e := range entries {

@@ -35,6 +35,16 @@ func userNSMaps(path string) (uid, gid []specs.LinuxIDMapping, deny bool, err er
 	return uid, gid, strings.TrimSpace(string(data)) == "deny", nil
 }
 
+// setgroupsDenied tells whether our own user namespace refuses setgroups(2), as that of a rootless
+// podman without subordinate IDs does. Those made below it inherit that.
+func setgroupsDenied() bool {
+	if !inUserNamespace() {
+		return false
+	}
+	data, err := os.ReadFile("/proc/self/setgroups")
+	return err == nil && strings.TrimSpace(string(data)) == "deny"
+}
+
 // processIn gives the /proc directory of a process that is in the user namespace at path.
 func processIn(path string) (string, error) {
 	if dir, ok := strings.CutSuffix(path, "/ns/user"); ok && strings.HasPrefix(dir, "/proc/") {

@@ -109,8 +109,8 @@ type IDMap struct {
 
 // Facts are what the plan has to know about the host. The container package gathers them.
 type Facts struct {
-	// Rootless: the runtime's effective user ID is not 0. Supplementary groups are left alone, and
-	// the runtime cannot open what the user cannot.
+	// Rootless: the runtime's effective user ID is not 0. The runtime cannot open what the
+	// user cannot.
 	Rootless bool
 	// InUserNS: the runtime runs in a user namespace that is not the initial one. Device nodes are
 	// bound from the host, as mknod(2) is refused there.

@@ -233,12 +233,12 @@ func (b *builder) finalCaps(p *program) {
 	}
 }
 
-// user adds the change of IDs. A user without privilege may not set groups (user_namespaces(7)):
-// those of /etc/group stay what they are.
+// user adds the change of IDs. Where a user namespace has no more than its maker's own group, groups
+// may not be set (user_namespaces(7)): those of /etc/group stay what they are.
 func (b *builder) user() {
 	u := b.proc.User
 	step := User{UID: int64(u.UID), GID: int64(u.GID), Groups: []int64{}}
-	if b.f.Rootless || b.f.SetgroupsDenied {
+	if b.f.SetgroupsDenied {
 		step.NoGroups = true
 		if len(u.AdditionalGids) > 0 {
 			b.warn(b.at+".user.additionalGids", "setgroups is denied in the user namespace, ignored")
