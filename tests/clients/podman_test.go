@@ -152,9 +152,9 @@ func (p podman) clean() {
 func (p podman) versions(name string) {
 	p.T.Helper()
 	conmon := p.Command(program(p.T, "conmon"), "--version").Env(clientEnv()...).OK()
-	runtime := p.Bare("--version").OK()
+	runtime := lastLine(p.Bare("--version").OK())
 	version(p.T, name, fmt.Sprintf("podman %s, %s, %s", strings.TrimSpace(p.ok("version", "--format", "{{.Client.Version}}")),
-		lines(conmon)[0], strings.Replace(lines(runtime)[len(lines(runtime))-1], " version", "", 1)))
+		lines(conmon)[0], strings.Replace(runtime, " version", "", 1)))
 }
 
 func TestPodman(t *testing.T) {

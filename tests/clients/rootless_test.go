@@ -81,7 +81,7 @@ func TestPodmanWithoutSubuids(t *testing.T) {
 		{"a user that is not mapped", func(p podman) {
 			r := p.run(with("--network", "none", "--user", "web"), "true")
 			wantCode(p.T, r, 126)
-			p.T.Log(r.Stderr)
+			wantContains(p.T, "the error", r.Stderr, "1000", "not mapped")
 		}},
 	}, p.on, podman.clean)
 }
