@@ -56,12 +56,10 @@ func (c *Container) diedOfKill() bool {
 	return err != nil || unix.WaitStatus(status).Signal() == unix.SIGKILL
 }
 
-// logOOM tells of an init that was killed for want of memory. It comes right after init's death: a
-// scope of systemd's, and the count with it, is gone soon.
-func (c *Container) logOOM() {
-	kills := c.oomKills()
-	status, err := c.init.Wait()
-	if err == nil && kills > 0 && status.Signal() == unix.SIGKILL {
+// logOOM tells of an init that was killed for want of memory, by its exit code. It comes right after
+// init's death: a scope of systemd's, and the count with it, is gone soon.
+func (c *Container) logOOM(code int) {
+	if kills := c.oomKills(); kills > 0 && code == 128+int(unix.SIGKILL) {
 		logrus.Warn(c.wrap(fmt.Errorf("init was killed for want of memory (the cgroup counted %d OOM kill(s))", kills)))
 	}
 }

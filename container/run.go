@@ -48,7 +48,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	defer c.Close()
 	code, err := fg.wait(c.init)
 	if err == nil {
-		c.logOOM()
+		c.logOOM(code)
 	}
 	if o.Keep {
 		return code, err
