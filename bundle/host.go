@@ -47,9 +47,6 @@ func (c *checker) rootless(h Host) error {
 	if len(c.linux.NetDevices) > 0 {
 		return refuse("linux.netDevices", "not possible in a rootless container")
 	}
-	if c.spec.Process != nil && len(c.spec.Process.User.AdditionalGids) > 0 {
-		return refuse("process.user.additionalGids", "cannot set any additional groups in a rootless container")
-	}
 	for i := range c.spec.Mounts {
 		if err := c.rootlessMount(place{"mounts", i}, &c.spec.Mounts[i]); err != nil {
 			return err

@@ -23,10 +23,6 @@ var hostRows = []hostRow{
 		addUserNS(s, 1)
 		netDevices(map[string]specs.LinuxNetDevice{"eth0": {}})(s)
 	}, path: "linux.netDevices"}, host: Host{Rootless: true}},
-	{row: row{name: "rootless with groups", edit: func(s *specs.Spec) {
-		addUserNS(s, 1)
-		s.Process.User.AdditionalGids = []uint32{0}
-	}, path: "process.user.additionalGids", differs: "libcontainer refuses it when the container starts"}, host: Host{Rootless: true}},
 	{row: row{name: "rootless with idmap", edit: func(s *specs.Spec) {
 		addUserNS(s, 1)
 		mount(specs.Mount{Destination: "/a", Source: "/x", Options: []string{"bind", "idmap"}})(s)

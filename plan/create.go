@@ -122,6 +122,7 @@ func (b *builder) runtimePart(entries []mountEntry) error {
 	b.plan.NetDevices = b.linux.NetDevices
 	b.plan.IntelRdt = b.linux.IntelRdt
 	b.plan.CgroupOwner = b.cgroupOwner(entries)
+	b.cgroupWarnings()
 	return b.outside(b.proc.Rlimits, b.proc.OOMScoreAdj)
 }
 

@@ -237,6 +237,29 @@ func TestRootAndPropagation(t *testing.T) {
 	}
 }
 
+func TestLimitsThatCgroupV2LacksAreWarnedAbout(t *testing.T) {
+	one, on, small := uint64(1), true, uint16(10)
+	runtime, class := int64(5), uint32(5)
+	all := &specs.LinuxResources{
+		Memory:  &specs.LinuxMemory{Swappiness: &one, DisableOOMKiller: &on},
+		CPU:     &specs.LinuxCPU{RealtimeRuntime: &runtime, RealtimePeriod: &one},
+		Network: &specs.LinuxNetwork{ClassID: &class, Priorities: []specs.LinuxInterfacePriority{{Name: "lo"}}},
+		BlockIO: &specs.LinuxBlockIO{LeafWeight: &small, WeightDevice: []specs.LinuxWeightDevice{{LeafWeight: &small}}},
+	}
+	for version, want := range map[string]int{"v1": 0, "hybrid": 0, "v2": 8} {
+		p := mustCreate(t, with(func(s *specs.Spec) { s.Linux.Resources = all }), Facts{CgroupVersion: version, CgroupMounts: map[string]string{"cpu": "/c"}}, Options{})
+		got := 0
+		for _, w := range p.Warnings {
+			if strings.HasPrefix(w, "linux.resources.") && strings.HasSuffix(w, ": ignored: cgroup v2 has nothing like it") {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %d warnings, want %d: %q", version, got, want, p.Warnings)
+		}
+	}
+}
+
 // Before everything is bound, nothing may be unbindable.
 func TestUnbindableComesLast(t *testing.T) {
 	p := mustCreate(t, with(func(s *specs.Spec) { s.Linux.RootfsPropagation = "runbindable" }), Facts{}, Options{})
