@@ -13,6 +13,8 @@ import (
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // PidsLimitError refuses a strict exec.
@@ -110,7 +112,7 @@ func checkLimits(group string, promises []promise, pid int, pending uint64) erro
 
 // limitIsZero tells a limit of 0, which another program may have set, from none.
 func limitIsZero(dir string) bool {
-	text, err := os.ReadFile(filepath.Join(dir, "pids.max"))
+	text, err := smallfile.Read(filepath.Join(dir, "pids.max"))
 	return err == nil && strings.TrimSpace(string(text)) == "0"
 }
 

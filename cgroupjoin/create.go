@@ -12,6 +12,8 @@ import (
 	"github.com/opencontainers/cgroups/fs2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // Create makes the container's directories, ready to be joined but without limits. It refuses, in
@@ -155,11 +157,11 @@ func (c *Cgroup) makeInheriting(dir string) error {
 // fillCpuset writes want to a cpuset file, or the parent's value if want is empty and the file too.
 func fillCpuset(dir, file, want string) error {
 	if want == "" {
-		have, err := os.ReadFile(filepath.Join(dir, file))
+		have, err := smallfile.Read(filepath.Join(dir, file))
 		if err != nil || len(strings.TrimSpace(string(have))) > 0 {
 			return err
 		}
-		parents, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
+		parents, err := smallfile.Read(filepath.Join(filepath.Dir(dir), file))
 		if err != nil {
 			return err
 		}
@@ -178,7 +180,7 @@ func (c *Cgroup) makeV2() (made bool, err error) {
 	if err != nil || strings.HasPrefix(rel, "..") {
 		return false, &os.PathError{Op: "mkdir", Path: dir, Err: unix.EINVAL}
 	}
-	available, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
+	available, err := smallfile.Read(filepath.Join(cgroupRoot, "cgroup.controllers"))
 	if err != nil {
 		return false, err
 	}
@@ -196,7 +198,7 @@ func (c *Cgroup) makeV2() (made bool, err error) {
 // enableControllers does what it can. A rootless user may not, and some controllers refuse where a
 // cgroup has processes of its own: the limit that needs one says so when it is set.
 func enableControllers(dir string, wanted []string) {
-	on, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	on, err := smallfile.Read(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
 		return
 	}
@@ -218,7 +220,7 @@ func enableControllers(dir string, wanted []string) {
 
 // checkType leaves a cgroup below a threaded one, which cannot be an ordinary one, to the library.
 func (c *Cgroup) checkType(dir string) error {
-	kind, err := os.ReadFile(filepath.Join(dir, "cgroup.type"))
+	kind, err := smallfile.Read(filepath.Join(dir, "cgroup.type"))
 	if err != nil || strings.TrimSpace(string(kind)) == "domain" {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // freezeTimeout bounds the wait for a v2 cgroup to come to rest. A task in an uninterruptible sleep
@@ -145,7 +147,7 @@ func (c *Cgroup) readFreezer(file string) (string, error) {
 	if dir == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(filepath.Join(dir, file))
+	text, err := smallfile.Read(filepath.Join(dir, file))
 	if err != nil {
 		if isGone(err) || (c.saved.Rootless && isPermission(err)) {
 			return "", nil

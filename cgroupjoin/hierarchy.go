@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // Layout says how the host lays its controllers out.
@@ -97,7 +99,7 @@ type ownLine struct {
 }
 
 func readOwn(file string) ([]ownLine, error) {
-	data, err := os.ReadFile(file)
+	data, err := smallfile.Read(file)
 	if err != nil {
 		return nil, explain("read cgroups of the process", err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // A Target is where one process is to go: the container's own cgroup, a sub-cgroup of it, or the one
@@ -74,7 +76,7 @@ func (c *Cgroup) InitTarget(initPid int) (*Target, error) {
 // children may have no processes of its own; cpu, perf_event and pids are threaded, and do no harm
 // (cgroup-v2.rst, "No Internal Process Constraint").
 func refusesProcesses(dir string) bool {
-	on, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	on, err := smallfile.Read(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
 		return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV)
 	}

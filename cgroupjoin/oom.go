@@ -1,11 +1,12 @@
 package cgroupjoin
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // OOMKills counts the processes of the cgroup that the kernel has killed for want of memory. It is 0
@@ -15,7 +16,7 @@ func (c *Cgroup) OOMKills() (uint64, error) {
 	if dir == "" {
 		return 0, nil
 	}
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	data, err := smallfile.Read(filepath.Join(dir, file))
 	if err != nil {
 		if isGone(err) {
 			return 0, nil

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // OOMWatch tells when the kernel kills for want of memory in a cgroup. It is one descriptor, for an
@@ -121,7 +123,7 @@ func (w *OOMWatch) Read() (oom, gone bool, err error) {
 }
 
 func (w *OOMWatch) populated() bool {
-	events, err := os.ReadFile(filepath.Join(w.dir, "cgroup.events"))
+	events, err := smallfile.Read(filepath.Join(w.dir, "cgroup.events"))
 	return err == nil && eventValue(string(events), "populated") == "1"
 }
 

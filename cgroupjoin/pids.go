@@ -2,12 +2,13 @@ package cgroupjoin
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"runack/smallfile"
 )
 
 // mainPath is the directory that stands for the cgroup where one has to: the devices hierarchy on
@@ -106,7 +107,7 @@ func statFields(pid int) []string {
 
 // readStat finds the parentheses around the name; end is -1 where there is no such process.
 func readStat(pid int) (text string, open, end int) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := smallfile.Read("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return "", -1, -1
 	}

@@ -2,14 +2,15 @@ package container
 
 import (
 	"fmt"
-	"io"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"runack/act"
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/smallfile"
 )
 
 // A Container is a handle on one container. It belongs to one goroutine; other handles, in this
@@ -85,12 +86,7 @@ func (c *Container) locked(transition func() error) error {
 // spec reads the configuration the container was created from.
 func (c *Container) spec() (*specs.Spec, error) {
 	path := c.dir.path + "/" + configName
-	file, err := c.dir.openAt(configName, 0, 0)
-	if err != nil {
-		return nil, failed("open", path, err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(file)
+	data, err := smallfile.ReadAt(c.dir.fd(), configName, unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, failed("read", path, err)
 	}

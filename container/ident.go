@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/nsexec"
+	"runack/smallfile"
 )
 
 // An Ident tells one process from every later one with the same pid: the kernel gives pids out
@@ -32,7 +33,7 @@ func identOf(pid int) (Ident, error) {
 var errStat = errors.New("stat: not the form of proc_pid_stat(5)")
 
 func startTime(pid int) (uint64, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := smallfile.Read("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, failed("read start time", "of pid "+strconv.Itoa(pid), err)
 	}

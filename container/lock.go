@@ -3,7 +3,6 @@ package container
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,17 +88,4 @@ func (d *stateDir) locked(transition func() error) error {
 	}
 	defer d.unlock()
 	return transition()
-}
-
-// openAt opens a file of the state directory.
-func (d *stateDir) openAt(name string, flags int, mode uint32) (*os.File, error) {
-	var fd int
-	err := retryIntr(func() (err error) {
-		fd, err = unix.Openat(d.fd(), name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, mode)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), d.path+"/"+name), nil
 }

@@ -3,12 +3,12 @@ package container
 import (
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"runack/cgroupjoin"
+	"runack/smallfile"
 )
 
 // The files of a state directory; start.sock is bound by nsexec.
@@ -79,15 +79,10 @@ func (e *RecordError) Error() string {
 // where there is none (the directory was only just claimed, or is being removed), *RecordError.
 func (d *stateDir) readRecord() (*Record, error) {
 	path := d.path + "/" + recordName
-	file, err := d.openAt(recordName, unix.O_RDONLY, 0)
+	data, err := smallfile.ReadAt(d.fd(), recordName, unix.O_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, ErrNotExist
 	}
-	if err != nil {
-		return nil, failed("open record", path, err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxRecord+1))
 	if err != nil {
 		return nil, failed("read record", path, err)
 	}
@@ -130,14 +125,7 @@ func (d *stateDir) writeRecord(r *Record) error {
 // Preconditions: the caller holds the lock, so the temporary name is ours.
 func (d *stateDir) replaceFile(name string, data []byte) error {
 	temp := name + tempSuffix
-	file, err := d.openAt(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC, 0o600)
-	if err != nil {
-		return failed("write", d.path+"/"+temp, err)
-	}
-	_, err = file.Write(data)
-	if cerr := file.Close(); err == nil {
-		err = cerr
-	}
+	err := smallfile.WriteAt(d.fd(), temp, data, unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		err = unix.Renameat(d.fd(), temp, d.fd(), name)
 	}

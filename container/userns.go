@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/plan"
+	"runack/smallfile"
 )
 
 // userNSMaps reads the id maps of the user namespace at path, and whether setgroups is denied there.
@@ -28,7 +29,7 @@ func userNSMaps(path string) (uid, gid []specs.LinuxIDMapping, deny bool, err er
 	if gid, err = readIDMap(proc + "/gid_map"); err != nil {
 		return nil, nil, false, err
 	}
-	data, err := os.ReadFile(proc + "/setgroups")
+	data, err := smallfile.Read(proc + "/setgroups")
 	if err != nil {
 		return nil, nil, false, failed("read", proc+"/setgroups", err)
 	}
@@ -72,7 +73,7 @@ func processIn(path string) (string, error) {
 }
 
 func readIDMap(path string) ([]specs.LinuxIDMapping, error) {
-	data, err := os.ReadFile(path)
+	data, err := smallfile.Read(path)
 	if err != nil {
 		return nil, failed("read id map", path, err)
 	}

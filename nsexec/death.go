@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
+	"runack/smallfile"
 )
 
 // stepsDef is the stage's own list of steps, with the exit code of each.
@@ -115,7 +116,7 @@ const pfExiting = 0x4
 // unless it is on its way out. A process that somebody else has reaped already leaves no trace
 // here; it is believed to have run, being past its last report.
 func wasExecuted(pid int) (bool, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := smallfile.Read("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return true, nil
 	}

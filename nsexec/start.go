@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
+	"runack/smallfile"
 )
 
 // startSocket is the name of the start socket in a container's state directory.
@@ -77,7 +78,7 @@ func (s *Starter) Start(state []byte) error {
 
 // pidOf reads a pidfd's pid from its fdinfo; -1 there says that the process is gone.
 func pidOf(pidfd *os.File) (int, error) {
-	data, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(pidfd.Fd())))
+	data, err := smallfile.Read("/proc/self/fdinfo/" + strconv.Itoa(int(pidfd.Fd())))
 	if err != nil {
 		return 0, fmt.Errorf("runtime: read fdinfo of a pidfd: %w", err)
 	}
