@@ -134,6 +134,12 @@ func (t *Target) BirthFD() (*os.File, error) {
 	return nil, &Error{Step: "join cgroup", File: dir, Err: err}
 }
 
+// GivesBirth says whether BirthFD gives a directory once the cgroup is made.
+func (t *Target) GivesBirth() bool {
+	_, ok := t.paths[""]
+	return ok && !t.cg.saved.Systemd
+}
+
 // JoinFDs opens, for writing, the file of each hierarchy that a child who was born in none of them
 // has to write "0" to: tasks on v1, cgroup.procs on v2 (and in the v2 hierarchy of a hybrid host). The
 // order matters: the freezer is last. The caller closes them.

@@ -65,6 +65,7 @@ type creation struct {
 	// that was quicker.
 	interruptible func() error
 	aim           func(*Process) // run: where set, told of init before it is started
+	starting      bool           // run: this process starts the container, too
 	hooked        bool           // a hook ran, so that poststop hooks are due even if the create fails
 }
 
@@ -276,10 +277,14 @@ func (c *Container) saveConfig(text []byte) error { return c.dir.replaceFile(con
 // carryOut makes the container.
 func (cr *creation) carryOut() error {
 	cr.logWarnings()
-	if err := cr.makeCgroup(); err != nil {
+	cr.undo.add(cr.cg.Undo) // after the process is gone: the stack is unwound from its top
+	if err := cr.start(); err != nil {
 		return err
 	}
-	if err := cr.start(); err != nil {
+	if err := cr.cgroupAndSpawn(); err != nil {
+		return err
+	}
+	if err := cr.enter(); err != nil {
 		return err
 	}
 	if err := cr.converse(); err != nil {
@@ -300,7 +305,6 @@ func (cr *creation) logWarnings() {
 // makeCgroup makes the cgroup and sets its limits before anything is in it: device rules cannot be
 // late, and the stage itself is to be counted. A systemd scope exists with its first process only.
 func (cr *creation) makeCgroup() error {
-	cr.undo.add(cr.cg.Undo)
 	wanted := len(cr.cg.Paths())
 	if err := cr.act(act.MakeCgroup, cr.cg.Create); err != nil {
 		return err
@@ -322,7 +326,7 @@ func (cr *creation) limit() error {
 	return cr.act(act.Limits, func() error { return cr.cg.Set(cr.bundle.Spec.Linux.Resources) })
 }
 
-// start brings stage-1 into existence, into its namespaces and into its cgroup.
+// start starts stage-0, which takes its time to come up: the cgroup is made meanwhile.
 func (cr *creation) start() error {
 	var files []*os.File
 	var cleanup func()
@@ -337,19 +341,42 @@ func (cr *creation) start() error {
 	cr.launch, err = startLaunch(nsexec.Options{
 		Files: files, Timeout: timeoutOr(cr.opts.Timeout),
 		Transcript: cr.opts.Transcript, Protocol: handshake.CreateProtocol,
-	}, createMix(cr.plan), cr.cg, cr.cg.Target())
+	}, createMix(cr.plan), cr.cg)
 	if err != nil {
 		return err
 	}
 	cr.undo.add(cr.launch.kill)
-	cr.interruptible = killWith(cr.opts.Context, cr.launch.process())
-	if err := cr.recordInit(); err != nil {
-		return err
-	}
-	return cr.enter()
+	return nil
 }
 
-// recordInit writes down who init is, as soon as it exists.
+// cgroupAndSpawn makes the cgroup and brings stage-1 into existence: into the cgroup on v2, where it is
+// born there, and beside the making of it on v1.
+func (cr *creation) cgroupAndSpawn() error {
+	target := cr.cg.Target()
+	late := target.GivesBirth()
+	if !late {
+		if err := cr.launch.spawn(target); err != nil {
+			return err
+		}
+	}
+	if err := cr.makeCgroup(); err != nil {
+		return err
+	}
+	if late {
+		// A rootless cgroup may have turned out to be another than was wanted.
+		if err := cr.launch.spawn(cr.cg.Target()); err != nil {
+			return err
+		}
+	}
+	if err := cr.launch.ready(); err != nil {
+		return err
+	}
+	cr.interruptible = killWith(cr.opts.Context, cr.launch.process())
+	return nil
+}
+
+// recordInit writes down who init is. A runtime that is killed before takes init with it, and a delete
+// --force finds init in the cgroup.
 func (cr *creation) recordInit() error {
 	init, err := identOf(cr.launch.child.Pid)
 	if err != nil {
@@ -401,7 +428,10 @@ func (cr *creation) enter() error {
 	if err := cr.moveDevices(pid); err != nil {
 		return err
 	}
-	return cr.launch.sendPlan(cr.plan, cr.c.dir.file)
+	if err := cr.launch.sendPlan(cr.plan, cr.c.dir.file); err != nil {
+		return err
+	}
+	return cr.recordInit() // while the stage works, and before hooks ask for it
 }
 
 // applyRDT puts the process into its resctrl group, and records the group.
@@ -486,8 +516,18 @@ func (cr *creation) finish() error {
 	if err := cr.interruptible(); err != nil {
 		return err
 	}
-	if err := cr.update(func(r *Record) { r.Phase, r.Actor = phaseCreated, nil }); err != nil {
+	if err := cr.update(cr.recordCreated); err != nil {
 		return err
 	}
 	return cr.launch.child.Close()
+}
+
+// recordCreated ends the creating. Where this process goes on to start the container, it claims the
+// start along with it: until it has said so to the stage, others see the container as created.
+func (cr *creation) recordCreated(r *Record) {
+	if cr.starting {
+		r.Phase = phaseStarting
+		return
+	}
+	r.Phase, r.Actor = phaseCreated, nil
 }

@@ -242,12 +242,18 @@ func (ex *execution) carryOut() (*Process, error) {
 	ex.launch, err = startLaunch(nsexec.Options{
 		Files: files, Timeout: timeoutOr(ex.opts.Timeout),
 		Transcript: ex.opts.Transcript, Protocol: handshake.ExecProtocol,
-	}, ex.mix(), cg, target)
+	}, ex.mix(), cg)
 	if err != nil {
 		return nil, err
 	}
 	ex.undo.add(ex.launch.kill)
 	ex.launch.opened = ex.initLives
+	if err := ex.launch.spawn(target); err != nil {
+		return nil, err
+	}
+	if err := ex.launch.ready(); err != nil {
+		return nil, err
+	}
 	ex.interruptible = killWith(ex.context(), ex.launch.process())
 	if err := ex.enter(target); err != nil {
 		return nil, err

@@ -26,10 +26,9 @@ type launch struct {
 	opened func() error
 }
 
-// startLaunch brings stage-1 into existence: with its namespaces, in the target cgroup where it can
-// be born there, and with nothing done yet. What the namespaces want opened is opened before there
-// is a process that a failure would have to end.
-func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup, target *cgroupjoin.Target) (*launch, error) {
+// startLaunch starts stage-0, which then waits for spawn. What the namespaces want opened is opened
+// before there is a process that a failure would have to end.
+func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup) (*launch, error) {
 	table, err := mix.Table()
 	if err != nil {
 		return nil, err
@@ -42,35 +41,34 @@ func startLaunch(o nsexec.Options, mix nsexec.Mix, cg *cgroupjoin.Cgroup, target
 	if err != nil {
 		return nil, err
 	}
-	birth, err := target.BirthFD()
-	if err != nil {
-		entry.Close()
-		return nil, err
-	}
-	if birth != nil {
-		defer birth.Close()
-	}
 	child, err := nsexec.Start(o)
 	if err != nil {
 		entry.Close()
 		return nil, err
 	}
-	l := &launch{child: child, entry: entry, cg: cg, times: o.Transcript}
-	l.countOOM()
-	if err := l.spawn(birth); err != nil {
-		return nil, joinTeardown(err, l.kill())
-	}
-	return l, nil
+	return &launch{child: child, entry: entry, cg: cg, times: o.Transcript}, nil
 }
 
-// spawn lets stage-0 clone stage-1.
-func (l *launch) spawn(birth *os.File) error {
+// spawn lets stage-0 clone stage-1, in the target cgroup where it can be born there, and does not wait.
+func (l *launch) spawn(target *cgroupjoin.Target) error {
+	birth, err := target.BirthFD()
+	if err != nil {
+		return err
+	}
 	body, fds := l.entry.Spawn, l.entry.SpawnFDs
 	if birth != nil {
+		defer birth.Close()
 		index := len(fds)
 		body.Cgroup, fds = &index, append(fds, int(birth.Fd()))
 	}
-	return l.explain(l.child.Spawn(body, fds))
+	l.child.Spawn(body, fds)
+	return nil
+}
+
+// ready waits until stage-1 exists, with its namespaces and with nothing done yet.
+func (l *launch) ready() error {
+	l.countOOM()
+	return l.explain(l.child.Ready())
 }
 
 // kill ends the process and reaps it, and closes all that belongs to it.

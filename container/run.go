@@ -61,6 +61,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 
 // createAndStart leaves nothing behind if either fails.
 func (cr *creation) createAndStart() (*Container, error) {
+	cr.starting = true
 	c, err := cr.create()
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (cr *creation) createAndStart() (*Container, error) {
 		// hanging startContainer hook can be interrupted still.
 		cr.aim(c.init)
 	}
-	if err = c.Start(o); err == nil {
+	if err = c.startClaimed(c.init.PidFD, o); err == nil {
 		return c, nil
 	}
 	_ = c.init.Signal(unix.SIGKILL)

@@ -31,15 +31,20 @@ type StartOptions struct {
 // Start lets a created container's program run, and returns once the kernel runs it, or with what
 // execve(2) answered. Poststart hooks run before it returns.
 func (c *Container) Start(o StartOptions) error {
-	if o.Context == nil {
-		o.Context = context.Background()
-	}
 	c.times = o.Transcript
 	pidfd, err := c.beginStart()
 	if err != nil {
 		return err
 	}
 	defer pidfd.Close()
+	return c.startClaimed(pidfd, o)
+}
+
+// startClaimed is Start once the record says that this process starts the container. pidfd is init's.
+func (c *Container) startClaimed(pidfd *os.File, o StartOptions) error {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	notifier, err := c.bindNotify(o.NotifySocket)
 	if err != nil {
 		return joinTeardown(c.wrap(err), c.unstart())

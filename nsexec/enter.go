@@ -21,7 +21,8 @@ func (c *Child) Enter(m Mix, birth *os.File) error {
 		index := len(fds)
 		spawn.Cgroup, fds = &index, append(fds, int(birth.Fd()))
 	}
-	return c.Spawn(spawn, fds)
+	c.Spawn(spawn, fds)
+	return c.Ready()
 }
 
 // JoinCgroup lets stage-1 write itself into tasks, the tasks or cgroup.procs files of its cgroup,
@@ -38,8 +39,7 @@ func (c *Child) JoinCgroup(tasks []*os.File) error {
 
 // dismiss ends a stage-0 that has not been told anything.
 func (c *Child) dismiss() error {
-	defer c.stage0PidFD.Close()
 	err := c.conn.Close()
-	_, werr := Reap(c.stage0)
+	_, werr := c.reapStage0()
 	return errors.Join(err, werr)
 }

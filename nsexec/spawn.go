@@ -31,7 +31,9 @@ type Child struct {
 
 	talk
 	entry       *Entry // from Enter to JoinCgroup
-	stage0      int
+	spawned     bool
+	spawnErr    error // of Spawn, for Ready
+	stage0      int   // 0 once it is reaped
 	stage0PidFD *os.File
 }
 
@@ -89,24 +91,41 @@ func spawnError(step string, err error) error {
 	return &handshake.StageError{Side: handshake.Runtime, Step: "spawn stage", Object: step, Errno: errno}
 }
 
-// Spawn lets stage-0 do its actions and clone stage-1, and reaps stage-0. On failure the child is
-// gone; Close what is left.
-func (c *Child) Spawn(b handshake.SpawnBody, fds []int) error {
-	defer c.stage0PidFD.Close()
-	err := c.conn.Send(handshake.Spawn, b, fds...)
+// Spawn lets stage-0 do its actions and clone stage-1, and does not wait: Ready does. The
+// descriptors remain the caller's.
+func (c *Child) Spawn(b handshake.SpawnBody, fds []int) {
+	c.spawned = true
+	c.spawnErr = c.conn.Send(handshake.Spawn, b, fds...)
+}
+
+// Ready waits for stage-1, after Spawn. On failure, of Spawn too, the child is gone; Close what is
+// left.
+func (c *Child) Ready() error {
+	err := c.spawnErr
 	if err == nil {
-		err = c.awaitReady()
+		if err = c.awaitReady(); err == nil {
+			return nil
+		}
 	}
-	if err != nil {
-		// Where stage-0 hangs or talks nonsense it has to go; where it has told its error it goes
-		// by itself. A stage-1 that exists already dies with its socket.
-		_ = unix.PidfdSendSignal(int(c.stage0PidFD.Fd()), unix.SIGKILL, nil, 0)
-	}
-	status, werr := Reap(c.stage0)
+	// Where stage-0 hangs or talks nonsense it has to go; where it has told its error it goes
+	// by itself. A stage-1 that exists already dies with its socket.
+	_ = unix.PidfdSendSignal(int(c.stage0PidFD.Fd()), unix.SIGKILL, nil, 0)
+	status, werr := c.reapStage0()
 	if gone(err) && werr == nil {
 		err = &Death{Side: handshake.Stage0, Waiting: handshake.Ready, Status: &status, Err: err}
 	}
 	return errors.Join(err, werr)
+}
+
+// reapStage0 collects a stage-0 that has left or is about to. A second call does nothing.
+func (c *Child) reapStage0() (unix.WaitStatus, error) {
+	if c.stage0 == 0 {
+		return 0, nil
+	}
+	_ = c.stage0PidFD.Close()
+	pid := c.stage0
+	c.stage0 = 0
+	return Reap(pid)
 }
 
 func (c *Child) awaitReady() error {
@@ -141,10 +160,13 @@ func (c *Child) Join(b handshake.JoinBody, fds []int) error {
 	return nil
 }
 
-// Plan sends the steps and does not wait. The descriptors remain the caller's.
+// Plan sends the steps and does not wait. The descriptors remain the caller's. stage-0, which takes
+// its time to end, is reaped only now that stage-1 has work.
 func (c *Child) Plan(b handshake.PlanBody, fds []int) error {
 	b.Trace = c.times.Timed()
-	return c.explain(c.conn.Send(handshake.Plan, b, fds...))
+	err := c.explain(c.conn.Send(handshake.Plan, b, fds...))
+	_, werr := c.reapStage0()
+	return errors.Join(err, werr)
 }
 
 // Proceed lets a stage that has reported mounted go on. state is the OCI state for its hooks.
@@ -154,9 +176,16 @@ func (c *Child) Proceed(state []byte) error {
 
 // Kill ends the child and reaps it. Where there is none yet, stage-0 is ended.
 func (c *Child) Kill() error {
-	if c.PidFD == nil {
-		return nil // Spawn reaped stage-0 on its way out
+	switch {
+	case c.PidFD != nil:
+	case c.stage0 == 0:
+		return nil // Ready reaped stage-0 on its way out
+	case !c.spawned:
+		return c.dismiss()
+	case c.Ready() != nil:
+		return nil // as above
 	}
+	_, zerr := c.reapStage0()
 	err := unix.PidfdSendSignal(int(c.PidFD.Fd()), unix.SIGKILL, nil, 0)
 	if errors.Is(err, unix.ESRCH) {
 		err = nil
@@ -165,7 +194,7 @@ func (c *Child) Kill() error {
 	if errors.Is(werr, unix.ECHILD) {
 		werr = nil // explain reaped it
 	}
-	return errors.Join(err, werr)
+	return errors.Join(err, werr, zerr)
 }
 
 // gone: the peer ended, in one way or another, without a last word.
