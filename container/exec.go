@@ -76,31 +76,28 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 // ExecAndWait is Exec, and unless IO.Detach is set it stays in the foreground until the process
 // ends and returns its exit code.
 func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
+	if o.IO.Detach {
+		p, err := c.Exec(o)
+		if err != nil {
+			return 0, err
+		}
+		return 0, p.Close()
+	}
+	fg := newForeground()
 	c.times = o.Transcript
 	ex := &execution{c: c, opts: o}
 	defer ex.close()
 	if err := ex.find(); err != nil {
 		return 0, err
 	}
-	if o.IO.Detach {
-		if err := ex.c.act(act.Compile, ex.ready); err != nil {
-			return 0, err
-		}
-		p, err := ex.run()
-		if err != nil {
-			return 0, err
-		}
-		return 0, p.Close()
-	}
-	fg, err := newForeground(&ex.opts.IO, ex.process.Terminal, !o.NoSubreaper)
-	if err != nil {
+	if err := fg.adopt(&ex.opts.IO, ex.process.Terminal, !o.NoSubreaper); err != nil {
 		return 0, err
 	}
 	defer fg.close()
 	var p *Process
-	err = fg.starting(func(ctx context.Context) error {
+	err := fg.starting(func(ctx context.Context) (err error) {
 		ex.opts.Context, ex.aim = ctx, fg.aim
-		if err := ex.c.act(act.Compile, ex.ready); err != nil {
+		if err = ex.c.act(act.Compile, ex.ready); err != nil {
 			return err
 		}
 		p, err = ex.run()

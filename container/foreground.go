@@ -18,43 +18,49 @@ import (
 // A foreground is this process standing in for one in a container: signals go there, its status
 // comes back. One per process of the runtime: it takes all signals.
 type foreground struct {
-	signals  chan os.Signal
-	taking   sync.WaitGroup          // until all signals are taken
-	target   atomic.Pointer[Process] // who gets signals while the process is being started
-	held     []os.Signal             // came before there was a process, for it
-	terminal *terminal               // nil without one
+	signals     chan os.Signal
+	takingFirst sync.WaitGroup          // until the signals are taken that end a start
+	taking      sync.WaitGroup          // until all are
+	target      atomic.Pointer[Process] // who gets signals while the process is being started
+	held        []os.Signal             // came before there was a process, for it
+	terminal    *terminal               // nil without one
 }
 
 // signalBuffer is how many signals can wait while a container starts.
 const signalBuffer = 1024
 
-// newForeground takes the signals and, where asked for, the caller's terminal and the orphans of
-// the container. Call close.
-func newForeground(o *IO, tty, subreaper bool) (*foreground, error) {
+// newForeground begins to take the signals, as the first thing that a command does. Until starting is
+// called nothing is to be cleared up, and a signal may end this process.
+//
+// Taking a signal costs two changes of thread in Go's runtime, 15 us for each of 62, so it is done beside
+// the work: what ends a start is taken when starting calls its act, and all others when aim returns.
+func newForeground() *foreground {
 	f := &foreground{signals: make(chan os.Signal, signalBuffer)}
+	f.takingFirst.Add(1)
+	f.taking.Go(func() {
+		signal.Notify(f.signals, interrupting...)
+		f.takingFirst.Done()
+		signal.Notify(f.signals)
+	})
+	return f
+}
+
+// adopt takes the caller's terminal and the orphans of the container, where asked for. Call close.
+func (f *foreground) adopt(o *IO, tty, subreaper bool) error {
 	if tty {
 		t, err := newTerminal(o.Stdio)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f.terminal, o.Console = t, t.attach
 	}
 	if subreaper {
 		// Before the program runs, and for good: this process ends when the program has.
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			return nil, failed("become subreaper", "", err)
+			return failed("become subreaper", "", err)
 		}
 	}
-	f.takeSignals()
-	return f, nil
-}
-
-// takeSignals takes what ends a start at once, and all other signals by the time that aim returns.
-// Taking one costs two changes of thread in Go's runtime, 15 us for each of 62 signals, so that most
-// are taken while the stage works.
-func (f *foreground) takeSignals() {
-	signal.Notify(f.signals, interrupting...)
-	f.taking.Go(func() { signal.Notify(f.signals) })
+	return nil
 }
 
 // close gives the terminal back. The signals stay taken: the process ends now, and giving them back
@@ -92,6 +98,7 @@ func (f *foreground) starting(act func(context.Context) error) error {
 			}
 		}
 	})
+	f.takingFirst.Wait()
 	err := act(ctx)
 	close(done)
 	watch.Wait()

@@ -18,20 +18,15 @@ type RunOptions struct {
 // Run creates and starts a container. In the foreground (not IO.Detach) it waits for the end,
 // deletes the container unless Keep is set, and returns the program's exit code.
 func (s *Store) Run(o RunOptions) (int, error) {
+	if o.IO.Detach {
+		return 0, s.runDetached(o.CreateOptions)
+	}
+	fg := newForeground()
 	cr, err := s.compile(o.CreateOptions)
 	if err != nil {
 		return 0, err
 	}
-	if o.IO.Detach {
-		c, err := cr.createAndStart()
-		if err != nil {
-			return 0, err
-		}
-		c.Close()
-		return 0, nil
-	}
-	fg, err := newForeground(&cr.opts.IO, cr.bundle.Spec.Process.Terminal, !o.NoSubreaper)
-	if err != nil {
+	if err := fg.adopt(&cr.opts.IO, cr.bundle.Spec.Process.Terminal, !o.NoSubreaper); err != nil {
 		return 0, err
 	}
 	defer fg.close()
@@ -57,6 +52,19 @@ func (s *Store) Run(o RunOptions) (int, error) {
 		return s.Delete(o.ID, DeleteOptions{Force: true, Context: ctx, Transcript: o.Transcript})
 	})
 	return code, joinTeardown(err, ignoreNotExist(gone))
+}
+
+func (s *Store) runDetached(o CreateOptions) error {
+	cr, err := s.compile(o)
+	if err != nil {
+		return err
+	}
+	c, err := cr.createAndStart()
+	if err != nil {
+		return err
+	}
+	c.Close()
+	return nil
 }
 
 // createAndStart leaves nothing behind if either fails.

@@ -6,7 +6,7 @@ import (
 )
 
 func TestInterleave(t *testing.T) {
-	app := newApp(newErrorLog())
+	app := newApp(newErrorLog(), nil)
 	for in, want := range map[string]string{
 		"":                                 "",
 		"list":                             "list",

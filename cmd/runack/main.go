@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -32,7 +35,7 @@ func main() { os.Exit(run(os.Args)) }
 func run(args []string) int {
 	log := newErrorLog()
 	defer log.close()
-	app := newApp(log)
+	app := newApp(log, args)
 	err := app.Run(interleave(app, args))
 	var status exitStatus
 	switch {
@@ -49,15 +52,17 @@ func run(args []string) int {
 	return exitError
 }
 
-func newApp(log *errorLog) *cli.App {
+func newApp(log *errorLog, args []string) *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) { printVersion(c.App.Writer) }
+	global := globalFlags()
 	return &cli.App{
 		Name:        "runack",
 		Usage:       "an OCI runtime whose every step is acknowledged",
 		Description: appDescription,
 		Version:     version,
-		Flags:       globalFlags(),
-		Commands:    commands(),
+		Compiled:    time.Unix(0, 1), // not shown; where it is zero the cli package looks at the file of the program
+		Flags:       global,
+		Commands:    commands(calledVerb(global, args)),
 		Before: func(c *cli.Context) error {
 			if err := log.configure(c.String("log"), c.String("log-format"), c.Bool("debug")); err != nil {
 				return err
@@ -90,20 +95,54 @@ func usageError(c *cli.Context, err error, isSubcommand bool) error {
 	return fmt.Errorf("%w; see %s", err, help)
 }
 
-// commands are all verbs, in the order of the help. Every one of them gets the one way to report a
-// wrong flag, and no sub-command "help", which would take a container of that name away.
-func commands() []*cli.Command {
-	all := []*cli.Command{
-		createCommand(), startCommand(), runCommand(), execCommand(), stateCommand(), killCommand(),
-		deleteCommand(), listCommand(), psCommand(), pauseCommand(), resumeCommand(), updateCommand(), eventsCommand(),
-		specCommand(), planCommand(), featuresCommand(), tryCommand(),
-		refusedCommand("checkpoint"), refusedCommand("restore"),
+// verbs are all commands, in the order of the help.
+var verbs = []struct {
+	name    string
+	command func() *cli.Command
+}{
+	{"create", createCommand}, {"start", startCommand}, {"run", runCommand}, {"exec", execCommand},
+	{"state", stateCommand}, {"kill", killCommand}, {"delete", deleteCommand}, {"list", listCommand},
+	{"ps", psCommand}, {"pause", pauseCommand}, {"resume", resumeCommand}, {"update", updateCommand},
+	{"events", eventsCommand}, {"spec", specCommand}, {"plan", planCommand}, {"features", featuresCommand},
+	{"try", tryCommand},
+	{"checkpoint", func() *cli.Command { return refusedCommand("checkpoint") }},
+	{"restore", func() *cli.Command { return refusedCommand("restore") }},
+}
+
+// commands gives the command of a verb, or all where it is none: describing the others to the cli
+// package takes 0.15 ms, as long as it takes to start a stage. Every one of them gets the one way to
+// report a wrong flag, and no sub-command "help", which would take a container of that name away.
+func commands(verb string) []*cli.Command {
+	var list []*cli.Command
+	for _, v := range verbs {
+		if v.name == verb || verb == "" {
+			c := v.command()
+			c.OnUsageError = usageError
+			c.HideHelpCommand = true
+			list = append(list, c)
+		}
 	}
-	for _, c := range all {
-		c.OnUsageError = usageError
-		c.HideHelpCommand = true
+	return list
+}
+
+// calledVerb finds the verb on the command line; "" where there is none, or where the help of the whole
+// program is asked for.
+func calledVerb(global []cli.Flag, args []string) string {
+	at := commandIndex(global, args)
+	if at < 0 || slices.ContainsFunc(args[1:at], isHelp) {
+		return ""
 	}
-	return all
+	for _, v := range verbs {
+		if v.name == args[at] {
+			return v.name
+		}
+	}
+	return ""
+}
+
+func isHelp(option string) bool {
+	name := strings.TrimLeft(option, "-")
+	return name == "h" || name == "help"
 }
 
 const appDescription = `runack starts and manages containers that follow the specification of the Open

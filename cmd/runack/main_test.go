@@ -204,7 +204,7 @@ func TestHelpEverywhere(t *testing.T) {
 	if top.code != 0 || !strings.Contains(top.stdout, "--root") || top.stderr != "" {
 		t.Errorf("runack --help: %+v", top)
 	}
-	for _, c := range commands() {
+	for _, c := range commands("") {
 		for _, flag := range []string{"-h", "--help"} {
 			r := runack(t, c.Name, flag)
 			if r.code != 0 || !strings.Contains(r.stdout, "runack "+c.Name) || r.stderr != "" {

@@ -65,17 +65,18 @@ var mayImport = map[string][]string{
 	"reaper":     {},
 	"handshake":  {},
 	"specjson":   {},
+	"smallfile":  {},
 	"act":        {"handshake"},
 	"sealed":     {"handshake"},
 	"netdev":     {"handshake"},
 	"seccomp":    {"handshake", "plan", "sealed"},
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
-	"nsexec":     {"act", "handshake", "reaper", "plan", "sealed"},
-	"cgroupjoin": {"handshake", "specjson", "reaper"},
+	"nsexec":     {"smallfile", "act", "handshake", "reaper", "plan", "sealed"},
+	"cgroupjoin": {"smallfile", "handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
-	"shim":       {"act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
+	"container":  {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
+	"shim":       {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
 	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
 
