@@ -142,7 +142,7 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 		return err
 	})
 	if err != nil {
-		return joinTeardown(err, c.unstart())
+		return joinTeardown(c.explainDeath(err), c.unstart())
 	}
 	defer starter.Close()
 	if err = starter.Start(c.rec.stateJSON(specs.StateCreated)); err == nil {

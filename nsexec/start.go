@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,11 +65,27 @@ func Dial(dir, pidfd *os.File, o Options) (*Starter, error) {
 		return nil, startError("socket", dir, err)
 	}
 	if err := unix.Connect(fd, socketAddr(dir)); err != nil {
-		return nil, errors.Join(startError("connect", dir, err), unix.Close(fd))
+		return nil, errors.Join(refusal(pid, pidfd, startError("connect", dir, err)), unix.Close(fd))
 	}
 	s := &Starter{newTalk(fd, o)}
 	s.side, s.pid, s.pidfd = handshake.Stage1, pid, pidfd
 	return s, nil
+}
+
+// refusal says so where nobody listens any more because the stage has died. Its end follows the
+// closing of its socket.
+func refusal(pid int, pidfd *os.File, err error) error {
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return err
+	}
+	if dead, werr := WaitPidFD(pidfd, time.Second); werr != nil || !dead {
+		return err
+	}
+	death := &Death{Side: handshake.Stage1, Waiting: handshake.Executing, Err: err}
+	if status, ok := zombieStatus(pid); ok {
+		death.Status = &status
+	}
+	return death
 }
 
 // Start tells the stage to run the program. state is the OCI state for startContainer hooks.
