@@ -168,10 +168,31 @@ func (f *foreground) ended(exit reaper.Exit) (int, error) {
 	if exit.Err != nil {
 		return 0, exit.Err
 	}
-	if f.terminal != nil {
-		f.terminal.finish()
-	}
+	f.finishTerminal()
 	return exit.Code(), nil
+}
+
+// finishTerminal copies out what the process has written last. Its signals are nobody's any more:
+// one that would end this program ends the wait for a reader that has stopped reading.
+func (f *foreground) finishTerminal() {
+	if f.terminal == nil {
+		return
+	}
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		f.terminal.finish()
+	}()
+	for {
+		select {
+		case <-finished:
+			return
+		case s := <-f.signals:
+			if slices.Contains(interrupting, s) {
+				return
+			}
+		}
+	}
 }
 
 func (f *foreground) handle(p *Process, s os.Signal) {

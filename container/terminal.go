@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/console"
@@ -18,8 +19,8 @@ type terminal struct {
 	stdin *os.File
 	out   *os.File
 
-	master *os.File      // owned; nil until attach
-	copied chan struct{} // closed when nothing more is copied out
+	master atomic.Pointer[os.File] // owned; nil until attach
+	copied chan struct{}           // closed when nothing more is copied out
 	reset  sync.Once
 }
 
@@ -63,51 +64,67 @@ func (t *terminal) attach(master *os.File) error {
 	if err != nil {
 		return failed("use terminal", master.Name(), err)
 	}
-	t.master = os.NewFile(uintptr(dup), master.Name())
+	inner := os.NewFile(uintptr(dup), master.Name())
+	// From here on a resize gets through; one that came before is in the size that is read now.
+	t.master.Store(inner)
 	t.resize()
-	// The line discipline of the inner terminal adds the carriage returns; the outer one must not
-	// touch what comes.
-	if err := t.host.SetRaw(); err != nil {
+	if err := setRaw(t.host); err != nil {
 		return failed("set raw mode", t.host.Name(), err)
 	}
 	go func() {
 		// Ends with the process, or when the caller's input does; nobody waits for it.
-		_, _ = io.Copy(t.master, t.stdin)
+		_, _ = io.Copy(inner, t.stdin)
 	}()
 	go func() {
 		defer close(t.copied)
-		_, _ = io.Copy(t.out, t.master)
+		_, _ = io.Copy(t.out, inner)
 	}()
 	return nil
 }
 
+// setRaw makes the terminal raw. console.SetRaw leaves output processing on: the inner terminal's line
+// discipline adds the carriage returns, and the outer one must not touch what comes, least of all
+// from a program that has made the inner one raw.
+func setRaw(host console.Console) error {
+	if err := host.SetRaw(); err != nil {
+		return err
+	}
+	modes, err := unix.IoctlGetTermios(int(host.Fd()), unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	modes.Oflag &^= unix.OPOST
+	return unix.IoctlSetTermios(int(host.Fd()), unix.TCSETS, modes)
+}
+
 // resize passes the caller's window size on. Errors are ignored: the caller's terminal may be gone.
 func (t *terminal) resize() {
-	if t.master == nil {
+	master := t.master.Load()
+	if master == nil {
 		return
 	}
 	size, err := t.host.Size()
 	if err != nil || size.Height == 0 && size.Width == 0 {
 		return
 	}
-	_ = withFD(t.master, func(fd int) error {
+	_ = withFD(master, func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Height, Col: size.Width})
 	})
 }
 
 // finish is for when the process has ended. What it wrote is still copied out; a process that it
-// left behind with the terminal open is not waited for.
+// left behind with the terminal open is not waited for. A caller that does not read holds it up.
 func (t *terminal) finish() {
-	defer t.restore()
-	if t.master == nil {
+	master := t.master.Load()
+	if master == nil {
 		return
 	}
-	defer t.master.Close()
+	defer master.Close()
 	// With no other user of the terminal the copy meets EIO behind the last byte.
-	if t.otherEndOpen() {
-		_ = t.master.SetReadDeadline(time.Now())
+	if otherEndOpen(master) {
+		_ = master.SetReadDeadline(time.Now())
 		<-t.copied
-		t.drain()
+		t.drain(master)
 		return
 	}
 	<-t.copied
@@ -115,9 +132,9 @@ func (t *terminal) finish() {
 
 // otherEndOpen says whether somebody still holds the container's side: the master has no hang-up
 // then.
-func (t *terminal) otherEndOpen() bool {
+func otherEndOpen(master *os.File) bool {
 	open := false
-	_ = withFD(t.master, func(fd int) error {
+	_ = withFD(master, func(fd int) error {
 		fds := []unix.PollFd{{Fd: int32(fd)}}
 		n, err := unix.Poll(fds, 0)
 		open = err == nil && (n == 0 || fds[0].Revents&unix.POLLHUP == 0)
@@ -128,9 +145,9 @@ func (t *terminal) otherEndOpen() bool {
 
 // drain copies out what is there now. A read of the master flushes what the line discipline still
 // holds before it answers EAGAIN.
-func (t *terminal) drain() {
+func (t *terminal) drain(master *os.File) {
 	buf := make([]byte, 32<<10)
-	_ = withFD(t.master, func(fd int) error {
+	_ = withFD(master, func(fd int) error {
 		for {
 			n, err := unix.Read(fd, buf)
 			if errors.Is(err, unix.EINTR) {
