@@ -38,10 +38,10 @@ const admissionFile = "exec.pids"
 // that exists and waits outside of the cgroup, between its ready frame and the join; dir is the
 // container's state directory. The answer is a *PidsLimitError where no slot is free.
 //
-// The kernel itself counts at a clone only: whoever joins from outside is let in over the limit. On
-// v2 a child born in the cgroup has been counted and needs no admission; Admit lets it pass. For the
-// others Admit keeps the count, so that of any number of execs at the same time as many are admitted
-// as there are slots, and no fewer:
+// The kernel itself counts at a clone only: whoever joins from outside is let in over the limit. So
+// Admit keeps the count, and on v2 no strict exec may be born in the cgroup (CountByAdmit), or the kernel
+// would count beside it. Of any number of execs at the same time as many are admitted as there are
+// slots, and no fewer:
 //
 //   - A slot is promised to a process, by pid and start time, under a file lock that is held for as
 //     long as it takes to read a few files. Nobody waits for a stage while holding it.

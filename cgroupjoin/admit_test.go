@@ -219,7 +219,8 @@ func TestAdmitWithoutALimit(t *testing.T) {
 	}
 }
 
-// The kernel itself refuses a birth over the limit, with EAGAIN: on v2 strict needs nothing more.
+// The kernel itself refuses a birth over the limit, with EAGAIN. Below the limit it takes no notice of what
+// Admit has promised, so that a strict exec is not born in the cgroup.
 func TestBirthOverTheLimit(t *testing.T) {
 	c := limited(t, 1)
 	if c.Layout() != V2 {
@@ -232,5 +233,10 @@ func TestBirthOverTheLimit(t *testing.T) {
 	defer birth.Close()
 	if cmd, err := joiner(t, nil, birth); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("born over the limit: %v, %v; want EAGAIN", cmd, err)
+	}
+	strict := c.Target()
+	strict.CountByAdmit()
+	if birth, err := strict.BirthFD(); birth != nil || err != nil {
+		t.Errorf("BirthFD for a strict exec = %v, %v; want none", birth, err)
 	}
 }

@@ -392,7 +392,26 @@ func TestDescribe(t *testing.T) {
 	if got := describe(many); !strings.HasPrefix(got, "pid 1073741824, pid 1073741825,") || !strings.HasSuffix(got, "and 2 more") {
 		t.Errorf("describe = %q", got)
 	}
-	cmd := child(t)
+	cmd := exec.Command("cat")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killLater(t, cmd)
+	// It answers, so it is cat: the name comes a moment after the execve that Start waits for.
+	if _, err := stdin.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	if got, want := describe([]int{cmd.Process.Pid}), fmt.Sprintf("pid %d (cat)", cmd.Process.Pid); got != want {
 		t.Errorf("describe = %q, want %q", got, want)
 	}

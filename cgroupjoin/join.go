@@ -24,6 +24,8 @@ type Target struct {
 	paths map[string]string
 	sub   string // below the container's cgroup; for systemd, which wants it by that name
 	init  int    // pid of the container's init, where its present cgroup will do as well; or 0
+	// unborn: no child is to be born here on v2; see CountByAdmit.
+	unborn bool
 }
 
 // Target gives the container's own cgroup.
@@ -117,11 +119,16 @@ func (c *Cgroup) subTarget(sub map[string]string) (*Target, error) {
 	return &Target{cg: c, paths: paths, sub: all}, nil
 }
 
+// CountByAdmit leaves it to Admit alone who may have a slot of the pids limit: a child that is born in a
+// v2 cgroup takes one without asking, and could take one that Admit has promised.
+func (t *Target) CountByAdmit() { t.unborn = true }
+
 // BirthFD opens the v2 directory for CLONE_INTO_CGROUP: on v2, and on a hybrid host for its v2
-// hierarchy. It is nil where there is none, or not yet (a scope before Attach). The caller closes it.
+// hierarchy. It is nil where there is none, or not yet (a scope before Attach), and after CountByAdmit. The
+// caller closes it.
 func (t *Target) BirthFD() (*os.File, error) {
 	dir, ok := t.paths[""]
-	if !ok {
+	if !ok || (t.unborn && t.cg.saved.Layout == V2) {
 		return nil, nil
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

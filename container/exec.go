@@ -231,6 +231,9 @@ func (ex *execution) carryOut() (*Process, error) {
 	var target *cgroupjoin.Target
 	err = ex.c.act(act.FindCgroup, func() (err error) {
 		target, err = cg.ExecTarget(ex.c.rec.Init.Pid, ex.opts.SubCgroups)
+		if err == nil && ex.c.rec.Annotations[strictPids] == "strict" {
+			target.CountByAdmit()
+		}
 		return err
 	})
 	if err != nil {
