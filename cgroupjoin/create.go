@@ -41,7 +41,7 @@ func (c *Cgroup) create() error {
 		if err := c.checkTarget(); err != nil {
 			return err
 		}
-	} else if err := c.checkThawed(); err != nil {
+	} else if err := c.CheckThawed("create cgroup"); err != nil {
 		return err
 	}
 	return c.chownDelegated()
@@ -269,18 +269,18 @@ func (c *Cgroup) checkTarget() error {
 				Detail: fmt.Sprintf("%d process(es) found: %s", len(pids), describe(pids))}
 		}
 	}
-	return c.checkThawed()
+	return c.CheckThawed("create cgroup")
 }
 
-// checkThawed refuses a cgroup that is frozen, by itself or by one above it: the container's first
-// process would stop inside its join and never answer.
-func (c *Cgroup) checkThawed() error {
+// CheckThawed refuses a cgroup that is frozen (ErrFrozen), by itself or by one above it: a process would
+// stop inside its join and never answer. step is what was to be done there.
+func (c *Cgroup) CheckThawed(step string) error {
 	frozen, err := c.stuck()
 	if err != nil {
 		return err
 	}
 	if frozen {
-		return &Error{Step: "create cgroup", File: c.freezerPath(), Err: ErrFrozen}
+		return &Error{Step: step, File: c.freezerPath(), Err: ErrFrozen}
 	}
 	return nil
 }

@@ -140,6 +140,11 @@ func (ex *execution) find() error {
 	case m.status == Paused && !ex.opts.IgnorePaused:
 		return errExecPaused
 	}
+	if !ex.opts.IgnorePaused {
+		if err := ex.c.refuseFrozen("exec"); err != nil {
+			return err
+		}
+	}
 	if ex.spec, err = ex.c.spec(); err != nil {
 		return err
 	}

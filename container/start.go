@@ -86,7 +86,11 @@ func (c *Container) beginStart() (*os.File, error) {
 		if err != nil {
 			return err
 		}
-		if err := c.mayStart(m.status); err != nil {
+		err = c.mayStart(m.status)
+		if err == nil {
+			err = c.refuseFrozen("start container")
+		}
+		if err != nil {
 			m.close()
 			return err
 		}

@@ -134,6 +134,16 @@ func (c *Container) frozen() (bool, error) {
 	return frozen, nil
 }
 
+// refuseFrozen is for a cgroup that is frozen through one above it. The container is not paused, but what
+// is started in it does not run.
+func (c *Container) refuseFrozen(step string) error {
+	cg, err := c.cgroup()
+	if err != nil || cg == nil {
+		return err
+	}
+	return c.wrap(cg.CheckThawed(step))
+}
+
 // cgroup brings the container's cgroup back from the record; nil where it has none.
 func (c *Container) cgroup() (*cgroupjoin.Cgroup, error) {
 	if c.cg != nil || c.rec.Cgroup == nil {

@@ -45,6 +45,36 @@ func TestCgroupThatIsFrozenIsRefused(t *testing.T) {
 	remove(e, id)
 }
 
+// A cgroup further up that is frozen later on: the container is not paused, but what is started in it
+// would not run. It is refused, and not waited for.
+func TestCgroupThatIsFrozenFurtherUp(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("runc waits for ever")
+	needFreezer(e)
+	above := e.Cgroup("above")
+	outer, _ := detached(e, harness.CgroupsPath(above))
+	b := e.Bundle(harness.Probe("wait"), harness.CgroupsPath(above+"/created"))
+	created, running := e.ID("created"), e.ID("running")
+	e.OK("create", "-b", b.Dir, created)
+	b.Edit(harness.CgroupsPath(above + "/running"))
+	e.OK("run", "-d", "-b", b.Dir, running)
+	e.OK("pause", outer)
+	wantStatus(e, running, "running")
+	for _, args := range [][]string{{"start", created}, {"exec", running, "/bin/true"}} {
+		r := e.Runtime(args...).Within(10 * time.Second).Do()
+		if r.Code == 0 {
+			t.Errorf("not refused: %s", r)
+		}
+		harness.OneLine(t, r.Stderr, "container's cgroup unexpectedly frozen")
+	}
+	e.OK("resume", outer)
+	e.OK("start", created)
+	e.OK("exec", running, "/bin/true")
+	for _, id := range []string{created, running, outer} {
+		remove(e, id)
+	}
+}
+
 // kind, docker in docker, systemd inside: an init that moves to a sub-cgroup and hands controllers on.
 // v2 then answers EBUSY to whoever wants to be in the container's own cgroup: an exec goes to init's.
 func TestCgroupOfExecIsInitsPresentOne(t *testing.T) {
