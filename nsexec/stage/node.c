@@ -9,6 +9,15 @@
 #include <limits.h>
 #include <sys/sysmacros.h>
 
+/* Where a new entry goes: its directory, made where it is missing, and its name. */
+static int open_place(struct stage *s, const char *path, char *ret_name, size_t name_size)
+{
+	if (path_built_root(s) < 0)
+		return stage_fail(s, EPROTO, path, "before step root");
+	int dir = path_open_parent(s, path, true, ret_name, name_size);
+	return dir < 0 ? stage_fail(s, dir, path, NULL) : dir;
+}
+
 struct mkdir_args {
 	const char *path;
 	uint32_t mode;
@@ -88,12 +97,10 @@ static int symlink_run(struct stage *s, const void *args)
 {
 	const struct symlink_args *a = args;
 	char name[NAME_MAX + 1];
+	close_fd int dir = open_place(s, a->path, name, sizeof(name));
 
-	if (path_built_root(s) < 0)
-		return stage_fail(s, EPROTO, a->path, "before step root");
-	close_fd int dir = path_open_parent(s, a->path, true, name, sizeof(name));
 	if (dir < 0)
-		return stage_fail(s, dir, a->path, NULL);
+		return dir;
 	if (symlinkat(a->target, dir, name) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -252,12 +259,10 @@ static int device_run(struct stage *s, const void *args)
 {
 	const struct device_args *a = args;
 	char name[NAME_MAX + 1];
+	close_fd int dir = open_place(s, a->path, name, sizeof(name));
 
-	if (path_built_root(s) < 0)
-		return stage_fail(s, EPROTO, a->path, "before step root");
-	close_fd int dir = path_open_parent(s, a->path, true, name, sizeof(name));
 	if (dir < 0)
-		return stage_fail(s, dir, a->path, NULL);
+		return dir;
 	/* A fifo needs no privilege, and the host's would connect the container to the host. */
 	if (a->bind && device_kind(a) != S_IFIFO)
 		return device_bind(s, a, dir, name);
