@@ -7,13 +7,7 @@ import (
 
 // createMix says what a new container does about each namespace.
 func createMix(p *plan.Plan) nsexec.Mix {
-	m := nsexec.Mix{Privileged: privileged(), TimeOffsets: p.TimeOffsets}
-	for _, n := range p.Namespaces {
-		m.Namespaces = append(m.Namespaces, nsexec.Namespace{
-			Type: n.Type, Mode: nsexec.Mode(n.Mode), Path: n.Path,
-		})
-	}
-	return m
+	return nsexec.Mix{Namespaces: p.Namespaces, Privileged: privileged(), TimeOffsets: p.TimeOffsets}
 }
 
 // mix joins all namespaces of the container's init, by its pidfd.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
+	"runack/plan"
 )
 
 // The stage dies with the thread that forked it.
@@ -247,7 +248,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 func newNamespaces(types ...specs.LinuxNamespaceType) Mix {
 	m := Mix{Privileged: true}
 	for _, typ := range types {
-		m.Namespaces = append(m.Namespaces, Namespace{Type: typ, Mode: New})
+		m.Namespaces = append(m.Namespaces, plan.Namespace{Type: typ, Mode: plan.New})
 	}
 	return m
 }
@@ -296,7 +297,7 @@ func TestTable(t *testing.T) {
 	joins := func(privileged bool, types ...specs.LinuxNamespaceType) Mix {
 		m := Mix{Privileged: privileged}
 		for _, typ := range types {
-			m.Namespaces = append(m.Namespaces, Namespace{Type: typ, Mode: Joined, Path: "/ns"})
+			m.Namespaces = append(m.Namespaces, plan.Namespace{Type: typ, Mode: plan.Joined, Path: "/ns"})
 		}
 		return m
 	}

@@ -12,28 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
+	"runack/plan"
 )
-
-// Mode says what a process does about a namespace.
-type Mode string
-
-// The modes.
-const (
-	Host   Mode = "host"   // stays in the runtime's
-	New    Mode = "new"    // gets one of its own
-	Joined Mode = "joined" // enters the one at Path
-)
-
-// Namespace is one of the eight, with what becomes of it.
-type Namespace struct {
-	Type specs.LinuxNamespaceType
-	Mode Mode
-	Path string // where joined; of init where an exec process enters
-}
 
 // A Mix is the namespaces of a process to be made.
 type Mix struct {
-	Namespaces  []Namespace // at most one of a type; a missing type is the host's
+	Namespaces  []plan.Namespace // at most one of a type; a missing type is the host's
 	TimeOffsets map[string]specs.LinuxTimeOffset
 	// Privileged: the runtime has CAP_SYS_ADMIN outside, so it enters namespaces before a user
 	// namespace takes that away; a user without it enters them with what the user namespace gives.
@@ -103,30 +87,30 @@ func (m Mix) Table() (Table, error) {
 		return m.execTable()
 	}
 	user := m.mode(specs.UserNamespace)
-	t := Table{Dumpable: !m.Privileged && user == New}
-	if user == Joined && !m.Privileged {
+	t := Table{Dumpable: !m.Privileged && user == plan.New}
+	if user == plan.Joined && !m.Privileged {
 		t.add(m.joinRow(byStage0, specs.UserNamespace))
 	}
 	for _, k := range kinds {
-		if m.mode(k.typ) != Joined || k.typ == specs.UserNamespace {
+		if m.mode(k.typ) != plan.Joined || k.typ == specs.UserNamespace {
 			continue
 		}
-		if k.typ != specs.CgroupNamespace || user != Host {
+		if k.typ != specs.CgroupNamespace || user != plan.Host {
 			t.add(m.joinRow(byStage0, k.typ))
 		}
 	}
-	if user == Joined && m.Privileged {
+	if user == plan.Joined && m.Privileged {
 		t.add(m.joinRow(byStage0, specs.UserNamespace))
 	}
-	stage1Time := m.mode(specs.TimeNamespace) == New && user == New && !m.Privileged
-	if m.mode(specs.TimeNamespace) == New && !stage1Time {
+	stage1Time := m.mode(specs.TimeNamespace) == plan.New && user == plan.New && !m.Privileged
+	if m.mode(specs.TimeNamespace) == plan.New && !stage1Time {
 		t.addTime(byStage0, m.TimeOffsets)
 	}
 	t.addClone(m)
-	if m.mode(specs.CgroupNamespace) == Joined && user == Host {
+	if m.mode(specs.CgroupNamespace) == plan.Joined && user == plan.Host {
 		t.add(m.joinRow(byStage1, specs.CgroupNamespace))
 	}
-	if m.mode(specs.CgroupNamespace) == New {
+	if m.mode(specs.CgroupNamespace) == plan.New {
 		t.add(Row{Who: byStage1, Do: "unshare", Flags: unix.CLONE_NEWCGROUP, Object: "cgroup"})
 	}
 	if stage1Time {
@@ -136,17 +120,17 @@ func (m Mix) Table() (Table, error) {
 	return t, nil
 }
 
-func (m Mix) mode(typ specs.LinuxNamespaceType) Mode {
+func (m Mix) mode(typ specs.LinuxNamespaceType) plan.Mode {
 	for _, n := range m.Namespaces {
 		if n.Type == typ {
 			return n.Mode
 		}
 	}
-	return Host
+	return plan.Host
 }
 
 func (m Mix) joinRow(who string, typ specs.LinuxNamespaceType) Row {
-	i := slices.IndexFunc(m.Namespaces, func(n Namespace) bool { return n.Type == typ })
+	i := slices.IndexFunc(m.Namespaces, func(n plan.Namespace) bool { return n.Type == typ })
 	path := m.Namespaces[i].Path
 	return Row{Who: who, Do: "setns", Flags: flagOf(typ), Object: string(typ) + " " + path, Path: path}
 }
@@ -179,7 +163,7 @@ func (t *Table) addClone(m Mix) {
 	r := Row{Who: byClone, Do: "clone"}
 	var names []string
 	for _, k := range kinds {
-		if m.mode(k.typ) == New && k.typ != specs.TimeNamespace && k.typ != specs.CgroupNamespace {
+		if m.mode(k.typ) == plan.New && k.typ != specs.TimeNamespace && k.typ != specs.CgroupNamespace {
 			r.Flags |= k.flag
 			names = append(names, string(k.typ))
 		}
