@@ -5,6 +5,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
+
+	"runack/plan"
 )
 
 // Features answers `features`. Every list is one that validation or the plan works with, so that
@@ -16,7 +18,7 @@ func Features() *features.Features {
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
 		Hooks:         slices.Clone(hookPoints),
-		MountOptions:  slices.Clone(mountOptionNames()),
+		MountOptions:  plan.MountOptions(),
 		Linux: &features.Linux{
 			Namespaces:      words(namespaceTypes),
 			Capabilities:    slices.Clone(capabilityNames()),

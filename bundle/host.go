@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"runack/plan"
 )
 
 // A Host is what validation must know about the machine. Whoever calls ValidateOn has looked.
@@ -58,7 +60,7 @@ func (c *checker) rootless(h Host) error {
 // rootlessMount refuses id mappings, and owners that the user namespace does not map. Where the
 // namespace is joined its mappings are not known here.
 func (c *checker) rootlessMount(at place, m *specs.Mount) error {
-	if readMountOptions(m.Options).idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+	if plan.ReadMount(m.Type, m.Options).IDMap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		return refuse(at.field("options"), "id-mapped mounts are not possible in a rootless container")
 	}
 	if !c.makes(specs.UserNamespace) {

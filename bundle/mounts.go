@@ -2,29 +2,12 @@ package bundle
 
 import (
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"runack/plan"
 )
-
-// lxcfsFiles are the files of procfs that may be mounted over, as in runc: what lxcfs emulates, and
-// two switches. Everything else below /proc is refused, since a false file there can take a
-// container's protection away (CVE-2019-16884, CVE-2023-27561).
-var lxcfsFiles = []string{
-	"/proc/cpuinfo",
-	"/proc/diskstats",
-	"/proc/loadavg",
-	"/proc/meminfo",
-	"/proc/slabinfo",
-	"/proc/stat",
-	"/proc/swaps",
-	"/proc/sys/crypto/fips_enabled",
-	"/proc/sys/kernel/ns_last_pid",
-	"/proc/uptime",
-}
 
 func (c *checker) mounts() error {
 	for i := range c.spec.Mounts {
@@ -38,29 +21,6 @@ func (c *checker) mounts() error {
 	return nil
 }
 
-// mountOptions is what the options of a mount ask for, as far as its validity depends on it.
-type mountOptions struct {
-	bind, remount, idmap bool
-	data                 string // the first option that the file system gets
-}
-
-func readMountOptions(options []string) mountOptions {
-	var o mountOptions
-	for _, name := range options {
-		switch {
-		case name == "bind", name == "rbind":
-			o.bind = true
-		case name == "remount":
-			o.remount = true
-		case name == "idmap", name == "ridmap":
-			o.idmap = true
-		case !knownMountOption(name) && o.data == "":
-			o.data = name
-		}
-	}
-	return o
-}
-
 func (c *checker) mount(at place, m *specs.Mount) error {
 	if err := mountStrings(at, m); err != nil {
 		return err
@@ -68,19 +28,16 @@ func (c *checker) mount(at place, m *specs.Mount) error {
 	if m.Destination == "" {
 		return refuse(at.field("destination"), "missing")
 	}
-	o := readMountOptions(m.Options)
-	if m.Type == "bind" && !o.remount {
-		o.bind = true // as with mount(8), though the kernel knows no such type
-	}
+	o := plan.ReadMount(m.Type, m.Options)
 	if err := mountKind(at, m, o); err != nil {
 		return err
 	}
 	if err := mountPlace(at, m, o); err != nil {
 		return err
 	}
-	if o.bind && o.data != "" {
+	if o.Bind && o.Data != "" {
 		// The kernel would ignore it in silence: a bind mount has no file system of its own.
-		return refuse(at.field("options"), "%q: a bind mount takes no options of the file system", o.data)
+		return refuse(at.field("options"), "%q: a bind mount takes no options of the file system", o.Data)
 	}
 	return c.mountMappings(at, m, o)
 }
@@ -102,11 +59,11 @@ func mountStrings(at place, m *specs.Mount) error {
 }
 
 // mountKind refuses a mount of which nobody can say what it is.
-func mountKind(at place, m *specs.Mount, o mountOptions) error {
+func mountKind(at place, m *specs.Mount, o plan.MountRequest) error {
 	switch {
-	case o.remount:
+	case o.Remount:
 		return nil
-	case o.bind:
+	case o.Bind:
 		if m.Source == "" {
 			return refuse(at.field("source"), "missing: a bind mount needs a source")
 		}
@@ -118,18 +75,18 @@ func mountKind(at place, m *specs.Mount, o mountOptions) error {
 
 // mountPlace refuses destinations that runc refuses. The path is taken as it is written: symbolic
 // links of the root file system are the stage's affair.
-func mountPlace(at place, m *specs.Mount, o mountOptions) error {
+func mountPlace(at place, m *specs.Mount, o plan.MountRequest) error {
 	place := path.Clean("/" + m.Destination)
 	if place == "/" {
 		return refuse(at.field("destination"), "%q: a mount on the container's root itself", m.Destination)
 	}
-	if o.remount {
+	if o.Remount {
 		return nil
 	}
-	if place == "/proc" && !o.bind && m.Type != "proc" {
+	if place == "/proc" && !o.Bind && m.Type != "proc" {
 		return refuse(at.field("destination"), "%q: only a procfs may be mounted there", m.Destination)
 	}
-	if strings.HasPrefix(place, "/proc/") && !slices.Contains(lxcfsFiles, place) {
+	if strings.HasPrefix(place, "/proc/") && !plan.OverProc(place) {
 		return refuse(at.field("destination"), "%q: must not be inside /proc", m.Destination)
 	}
 	return nil
@@ -137,12 +94,12 @@ func mountPlace(at place, m *specs.Mount, o mountOptions) error {
 
 // mountMappings checks an id-mapped mount: by the options idmap and ridmap, by mappings of its own,
 // or both.
-func (c *checker) mountMappings(at place, m *specs.Mount, o mountOptions) error {
+func (c *checker) mountMappings(at place, m *specs.Mount, o plan.MountRequest) error {
 	own := len(m.UIDMappings)+len(m.GIDMappings) > 0
-	if !o.idmap && !own {
+	if !o.IDMap && !own {
 		return nil
 	}
-	if !o.bind {
+	if !o.Bind {
 		return refuse(at.field("options"), "id mapping is only possible with a bind mount")
 	}
 	if !own {

@@ -105,11 +105,3 @@ const seccompFlagTsync specs.LinuxSeccompFlag = "SECCOMP_FILTER_FLAG_TSYNC"
 var seccompFlags = []specs.LinuxSeccompFlag{
 	specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, seccompFlagTsync, specs.LinuxSeccompFlagWaitKillableRecv,
 }
-
-// mountOptionNames are the options that the plan acts on; all others are for the file system.
-var mountOptionNames = sync.OnceValue(plan.MountOptions)
-
-func knownMountOption(name string) bool {
-	_, known := slices.BinarySearch(mountOptionNames(), name)
-	return known
-}

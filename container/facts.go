@@ -137,7 +137,7 @@ func createFacts(f *plan.Facts, spec *specs.Spec, dir, rootfs string) error {
 	f.Root = plan.SourceFact{Unreachable: userNS != nil}
 	f.Sources = make(map[string]plan.SourceFact)
 	for _, m := range spec.Mounts {
-		if !isBind(&m) {
+		if !plan.ReadMount(m.Type, m.Options).Bind {
 			continue
 		}
 		path := m.Source
@@ -168,18 +168,6 @@ func userNamespace(spec *specs.Spec) *specs.LinuxNamespace {
 		}
 	}
 	return nil
-}
-
-func isBind(m *specs.Mount) bool {
-	if m.Type == "bind" {
-		return true
-	}
-	for _, o := range m.Options {
-		if o == "bind" || o == "rbind" {
-			return true
-		}
-	}
-	return false
 }
 
 // joinedMaps reads the id maps of a user namespace that is joined by path.

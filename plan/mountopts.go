@@ -122,6 +122,36 @@ func PropagationFlags(name string) (uint64, bool) {
 	return o.flag, true
 }
 
+// A MountRequest is what kind of mount the type and the options of an entry ask for, for those who
+// check it before there is a plan.
+type MountRequest struct {
+	Bind, Remount, IDMap bool
+	Data                 string // the first option that the file system gets, if any
+}
+
+// ReadMount tells what kind of mount an entry asks for. A type bind makes a bind mount, as with
+// mount(8), though the kernel knows no such type.
+func ReadMount(fsType string, options []string) MountRequest {
+	var r MountRequest
+	for _, name := range options {
+		o, known := findOption(name)
+		switch {
+		case !known:
+			if r.Data == "" {
+				r.Data = name
+			}
+		case o.kind == kindIDMap, o.kind == kindRecursiveIDMap:
+			r.IDMap = true
+		case o.kind == kindFlag && o.flag&unix.MS_BIND != 0:
+			r.Bind = true
+		case o.kind == kindFlag && o.flag == unix.MS_REMOUNT:
+			r.Remount = true
+		}
+	}
+	r.Bind = r.Bind || fsType == "bind" && !r.Remount
+	return r
+}
+
 // mountOptions is a mount's option list, sorted by what the options act on.
 type mountOptions struct {
 	flags       uint64 // MS_*

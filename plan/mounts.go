@@ -91,7 +91,11 @@ func insideRoot(rootfs, destination string) string {
 	return p
 }
 
-// overProc are the files of procfs that may be covered: lxcfs emulates the first ones.
+// OverProc tells whether a mount may cover a file of procfs, as in runc: what lxcfs emulates, and two
+// switches. Everything else below /proc is refused, since a false file there can take a container's
+// protection away (CVE-2019-16884, CVE-2023-27561).
+func OverProc(path string) bool { return slices.Contains(overProc, path) }
+
 var overProc = []string{
 	"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo",
 	"/proc/stat", "/proc/swaps", "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid",
@@ -105,9 +109,7 @@ func (e *mountEntry) check() error {
 		return refuse(e.field+".destination", "the container's root itself")
 	case e.target == "/proc" && e.fsType != "proc" && e.fsType != "bind" && !o.has(unix.MS_REMOUNT):
 		return refuse(e.field+".destination", "/proc takes a procfs alone")
-	case strings.HasPrefix(e.target, "/proc/") && !o.has(unix.MS_REMOUNT) && !slices.Contains(overProc, e.target):
-		// A false /proc/self/attr or /proc/sys would take the container's protection away
-		// (CVE-2019-16884).
+	case strings.HasPrefix(e.target, "/proc/") && !o.has(unix.MS_REMOUNT) && !OverProc(e.target):
 		return refuse(e.field+".destination", "inside /proc")
 	case (e.fsType == "" || e.fsType == "none") && !o.has(unix.MS_REMOUNT):
 		return refuse(e.field+".type", "missing, and no option makes it a bind mount")
