@@ -90,7 +90,7 @@ func isElsewhere(field string) bool {
 	return false
 }
 
-func allFields(t *testing.T, scheduler string) map[string]any {
+func allFields(t testing.TB, scheduler string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile("../plan/testdata/all.config.json")
 	must(t, err)
@@ -103,7 +103,7 @@ func allFields(t *testing.T, scheduler string) map[string]any {
 }
 
 // flatten makes raw parts a part of the tree.
-func flatten(t *testing.T, tree map[string]any) (out map[string]any) {
+func flatten(t testing.TB, tree map[string]any) (out map[string]any) {
 	t.Helper()
 	must(t, json.Unmarshal(marshal(t, tree), &out))
 	return out
