@@ -47,6 +47,7 @@ var (
 	wantEqual    = harness.WantEqual
 	wantContains = harness.WantContains
 	mountsOf     = harness.ReadMounts
+	sh           = harness.Shell
 	amount       = harness.Amount
 	parallel     = harness.Parallel
 )
