@@ -26,6 +26,7 @@ VM ?= 0
 RACE ?= 0
 FUZZTIME ?= 60s
 TESTFLAGS ?=
+BENCHFLAGS ?=
 TEST_TIMEOUT ?= 20m
 
 # One set of tags for every Go command, so that what is tested is what is built.
@@ -274,10 +275,23 @@ soak: test-build ## the long forms of the tests (hours)
 fuzz: test-build ## every fuzz target for FUZZTIME each
 	@tests/tools/fuzz '$(FUZZTIME)'
 
+# What bench puts beside the runtimes: the least that a container can cost, and the least of a Go program.
+$(BUILD)/floor $(BUILD)/peak: $(BUILD)/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC_STAGE) -std=c11 -D_GNU_SOURCE -Os -static -no-pie $(WARNINGS) $(KERNEL_HEADERS) -s -o $@ $<
+
+$(BUILD)/empty: tests/bench/empty/main.go
+	@mkdir -p $(@D)
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tests/bench/empty
+
 .PHONY: bench
-bench: test-build ## Go benchmarks, and start-up beside runc and crun where hyperfine is there
+bench: build $(BUILD)/floor $(BUILD)/peak $(BUILD)/empty ## what a call costs beside runc and crun (or RUNC=, CRUN=), into docs/bench
+	$(GO) build -o $(BUILD)/bench ./tests/bench
+	$(BUILD)/bench $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: test-build ## Go benchmarks of decoding, planning, frames and the rest
 	$(GO) test -run '^$$' -bench . -benchmem $(UNIT_PKGS)
-	@tests/tools/startup
 
 ##@ Keeping it tidy
 
