@@ -63,7 +63,7 @@ func TestTheSpecificationsTableIsComplete(t *testing.T) {
 
 // Every row has a state, the words that the state needs, and tests that exist.
 func TestTheSpecificationsTableIsTrue(t *testing.T) {
-	tests := testNames(t)
+	tests := testsIn(t, "")
 	for _, row := range specRows(t) {
 		if !slices.Contains([]string{"works", "refused", "ignored"}, row.state) {
 			t.Errorf("%s: state %q", row.fields[0], row.state)
@@ -79,13 +79,13 @@ func TestTheSpecificationsTableIsTrue(t *testing.T) {
 	}
 }
 
-// testNames are the tests of the whole tree.
-func testNames(t *testing.T) map[string]bool {
+// testsIn are the tests of a folder, or of the whole tree.
+func testsIn(t *testing.T, folder string) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
-	goFiles(t, func(_, path string) {
-		if !strings.HasSuffix(path, "_test.go") {
+	goFiles(t, func(in, path string) {
+		if !strings.HasSuffix(path, "_test.go") || folder != "" && in != folder {
 			return
 		}
 		text, err := os.ReadFile(path)
@@ -97,4 +97,27 @@ func testNames(t *testing.T) map[string]bool {
 		}
 	})
 	return names
+}
+
+// docs/security.md has every attack of tests/security, and no other.
+func TestTheTableOfAttacksIsComplete(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repo, "docs/security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(Test\\w+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		listed[m[1]] = true
+	}
+	there := testsIn(t, "tests/security")
+	for name := range there {
+		if !listed[name] {
+			t.Errorf("docs/security.md does not have %s", name)
+		}
+	}
+	for name := range listed {
+		if !there[name] {
+			t.Errorf("docs/security.md has %s, and there is no such test", name)
+		}
+	}
 }
