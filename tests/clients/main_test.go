@@ -41,7 +41,8 @@ func unpacked(path string) string {
 // Where clients are looked for. Not in $PATH as it is: /usr/local may have a foreign one that
 // drives a virtual machine or another host.
 func clientPath() string {
-	path := strings.Join([]string{unpacked("usr/sbin"), unpacked("usr/bin"), "/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
+	path := strings.Join([]string{unpacked("usr/sbin"), unpacked("usr/bin"), "/usr/sbin:/usr/bin:/sbin:/bin",
+		filepath.Dir(harness.RuntimePath())}, ":") // the last for containerd, which looks for our shim
 	if dir := os.Getenv("RUNACK_CLIENTS"); dir != "" {
 		path = dir + ":" + path
 	}
