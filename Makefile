@@ -18,6 +18,7 @@ CC := gcc
 endif
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
 
 # VM=0 takes the virtual machine (up to nine minutes, VM_TIMEOUT in seconds) out of `make test`. RACE=1
@@ -41,6 +42,8 @@ MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The date of the sources, so that the same sources make the same files.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 STAGE_SRC := $(wildcard nsexec/stage/*.c)
@@ -153,10 +156,40 @@ $(BUILD)/stage.asan: $(STAGE_DEPS)
 	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=all -o $@ $(STAGE_SRC)
 
+# The program is built a second time, with a tag that makes a generator of it.
+GENERATED := $(BUILD)/generated
+$(GENERATED): $(wildcard cmd/runack/*.go) $(BUILD)/stamp bin/runack
+	@rm -rf $@
+	GOFLAGS='$(GOFLAGS),generate' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		$(GO) run -ldflags '-X main.version=$(VERSION)' ./cmd/runack $@
+
+.PHONY: docs
+docs: $(GENERATED) ## make man pages and shell completions, in build/generated
+
 .PHONY: install
-install: build ## install into $(DESTDIR)$(BINDIR)
-	install -d '$(DESTDIR)$(BINDIR)'
+install: build $(GENERATED) ## install into $(DESTDIR)$(PREFIX): programs, man pages, completions, examples
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)'/{man/man8,bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d,doc/runack/examples}
 	install -m 755 $(BINARIES) '$(DESTDIR)$(BINDIR)'
+	install -m 644 $(GENERATED)/man/* '$(DESTDIR)$(DATADIR)/man/man8'
+	install -m 644 $(GENERATED)/completions/bash/runack '$(DESTDIR)$(DATADIR)/bash-completion/completions'
+	install -m 644 $(GENERATED)/completions/zsh/_runack '$(DESTDIR)$(DATADIR)/zsh/vendor-completions'
+	install -m 644 $(GENERATED)/completions/fish/runack.fish '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	for f in packaging/examples/*; do \
+		sed 's|@BINDIR@|$(BINDIR)|' $$f >'$(DESTDIR)$(DATADIR)/doc/runack/examples'/$${f##*/}; \
+	done
+
+.PHONY: uninstall
+uninstall: ## remove what install has installed
+	rm -f $(patsubst bin/%,'$(DESTDIR)$(BINDIR)/%',$(BINARIES)) '$(DESTDIR)$(DATADIR)'/man/man8/runack{,-*}.8 \
+		'$(DESTDIR)$(DATADIR)/bash-completion/completions/runack' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_runack' \
+		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/runack.fish'
+	rm -rf '$(DESTDIR)$(DATADIR)/doc/runack'
+
+.PHONY: package
+package: ## make a Debian package, in build/package
+	@rm -rf $(BUILD)/package
+	@$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=$(BUILD)/package/root
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb $(BUILD)/package/root '$(VERSION)' $(BUILD)/package
 
 .PHONY: demo
 demo: deps build ## from nothing to a running container: install what is missing, build, try
@@ -299,7 +332,7 @@ bench-go: test-build ## Go benchmarks of decoding, planning, frames and the rest
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ERRORLINT := github.com/polyfloyd/go-errorlint@v1.8.0
 EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
-SCRIPTS := .ci/run $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/image tests/vm/guest)
+SCRIPTS := .ci/run packaging/deb $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/image tests/vm/guest)
 
 .PHONY: lint
 lint: deps-lint $(EMBEDDED) ## all linters: Go, C and shell

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +27,6 @@ type codedError struct {
 }
 
 func (e codedError) Unwrap() error { return e.error }
-
-func main() { os.Exit(run(os.Args)) }
 
 // run is the whole program but for the exit, so that tests can call it.
 func run(args []string) int {
