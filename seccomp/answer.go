@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxAnswer is far more than any program that the kernel would take, before it is made smaller.
-const maxAnswer = 16 << 20
+// maxAnswer is 128 Ki instructions: 32 times what the kernel would take, before it is made smaller.
+const maxAnswer = 1 << 20
 
 // An answer is what the compiler says to a request:
 //

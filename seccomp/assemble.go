@@ -20,7 +20,8 @@ type assembler struct {
 }
 
 // assemble writes a table as a program: which architecture, a binary search for the number, the
-// arguments.
+// arguments. For Docker's default profile that is 270 instructions and 73 us to load, where
+// libseccomp's linear program has 990 and takes 780 us (BenchmarkLoad, 2 cores of an x86-64, Linux 6.18).
 func assemble(t *table) ([]unix.SockFilter, error) {
 	s := &assembler{placed: make(map[*node]int)}
 	next := s.node(t.other)

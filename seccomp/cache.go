@@ -5,6 +5,7 @@ import (
 	_ "embed" // for the compiler's name
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -161,8 +162,8 @@ func (c *cache) write(dir int, program []byte) {
 		return
 	}
 	prune(dir)
-	name := "new-" + strconv.Itoa(os.Getpid()) + "-" + c.name
-	_ = unix.Unlinkat(dir, name, 0) // of a process that had this pid and was killed
+	// What a killed writer leaves is removed as an old entry.
+	name := "new-" + strconv.FormatUint(rand.Uint64(), 16)
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return

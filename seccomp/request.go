@@ -15,6 +15,9 @@ import (
 // maxRequest bounds a request, here and in the compiler.
 const maxRequest = 1 << 20
 
+// maxConditions bounds those of a rule, here and in the compiler.
+const maxConditions = 256
+
 // maxName is longer than the name of any system call.
 const maxName = 64
 
@@ -86,6 +89,9 @@ func appendRule(b []byte, index int, r *specs.LinuxSyscall) ([]byte, error) {
 	b, err := appendAction(b, at+".action", r.Action, r.ErrnoRet)
 	if err != nil {
 		return nil, err
+	}
+	if len(r.Args) > maxConditions {
+		return nil, refuse(at+".args", fmt.Sprintf("more than %d", maxConditions))
 	}
 	// Conditions on one argument twice are alternatives, as with runc.
 	mode := " all"

@@ -52,11 +52,19 @@ var errShape = errors.New("seccomp: a form of program that is not known here")
 type evaluator struct {
 	program []unix.SockFilter
 	nodes   map[node]*node
-	named   []uint32 // architectures that the program asks about, as far as it was walked
+	seen    map[point]*node // what comes of a comparison, for this architecture and range
+	named   []uint32        // architectures that the program asks about, as far as it was walked
 	arch    uint32
 	other   bool // arch stands for all that the program does not name
 	low     uint32
 	high    uint32
+}
+
+// A point is where an evaluator stands. Many ways lead to the same: without remembering what comes of
+// it, a profile with n conditions on a system call would take 2^n steps.
+type point struct {
+	pc int
+	a  accumulator
 }
 
 // An accumulator is what is known of the machine's register.
@@ -68,10 +76,10 @@ type accumulator struct {
 
 // evaluate makes the table of a program.
 func evaluate(program []unix.SockFilter) (*table, *evaluator, error) {
-	e := &evaluator{program: program, nodes: make(map[node]*node)}
+	e := &evaluator{program: program, nodes: make(map[node]*node), seen: make(map[point]*node)}
 	t := &table{}
 	e.other, e.low, e.high = true, 0, math.MaxUint32
-	other, split, err := e.from(0, accumulator{})
+	other, split, err := e.decide()
 	if err != nil || split != 0 {
 		return nil, nil, errors.Join(errShape, err)
 	}
@@ -92,7 +100,7 @@ func evaluate(program []unix.SockFilter) (*table, *evaluator, error) {
 func (e *evaluator) spans(t *archTable, low, high uint32) error {
 	for {
 		e.low, e.high = low, high
-		do, split, err := e.from(0, accumulator{})
+		do, split, err := e.decide()
 		if err != nil {
 			return err
 		}
@@ -114,6 +122,12 @@ func (t *archTable) add(s span) {
 		return
 	}
 	t.spans = append(t.spans, s)
+}
+
+// decide walks the whole program.
+func (e *evaluator) decide() (do *node, split uint32, err error) {
+	clear(e.seen)
+	return e.from(0, accumulator{})
 }
 
 // from walks from an instruction on. A split that is not 0 says that the range has to be cut before
@@ -221,6 +235,10 @@ func (e *evaluator) compareNr(jump uint16, k uint32) (yes certainty, split uint3
 
 // compare makes the node of a comparison that arguments decide.
 func (e *evaluator) compare(pc int, a accumulator, in unix.SockFilter) (*node, uint32, error) {
+	here := point{pc, a}
+	if n := e.seen[here]; n != nil {
+		return n, 0, nil
+	}
 	yes, split, err := e.from(pc+int(in.Jt), a)
 	if err != nil || split != 0 {
 		return nil, split, err
@@ -229,10 +247,12 @@ func (e *evaluator) compare(pc int, a accumulator, in unix.SockFilter) (*node, u
 	if err != nil || split != 0 {
 		return nil, split, err
 	}
-	if yes == no {
-		return yes, 0, nil
+	n := yes
+	if yes != no {
+		n = e.intern(node{off: a.off, mask: a.mask, jump: in.Code & 0xf0, k: in.K, yes: yes, no: no})
 	}
-	return e.intern(node{off: a.off, mask: a.mask, jump: in.Code & 0xf0, k: in.K, yes: yes, no: no}), 0, nil
+	e.seen[here] = n
+	return n, 0, nil
 }
 
 func (e *evaluator) intern(n node) *node {

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +76,25 @@ func TestDockersDefaultProfileHolds(t *testing.T) {
 			remove(e, id)
 		})
 	}
+}
+
+// The architectures of a profile have numbers of their own. i386's gate is open to 64-bit programs too.
+func TestDockersDefaultProfileHoldsFor32Bits(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("int 0x80 is x86's")
+	}
+	const getpgid, keyctl, newest = "132", "288", "1000"
+	e := harness.New(t)
+	call := func(p *specs.LinuxSeccomp, nr string) string {
+		return strings.TrimSpace(run(e, harness.Probe("call32", nr, "1"), seccomp(p)))
+	}
+	if out := call(nil, getpgid); out != "1" {
+		t.Skipf("this kernel runs no 32-bit calls: getpgid(1) gives %s", out)
+	}
+	p := dockerProfile(t)
+	wantEqual(t, "allowed", call(p, getpgid), "1")
+	wantEqual(t, "forbidden", call(p, keyctl), negative(unix.EPERM))
+	wantEqual(t, "newer than the profile", call(p, newest), negative(unix.ENOSYS))
 }
 
 // ruled is a profile that allows everything but what its rules say.

@@ -17,6 +17,7 @@
  *	probe umask            the umask
  *	probe caps             the effective capabilities by capget, without /proc
  *	probe call NR [ARG...] one raw system call, and its result or its negative errno
+ *	probe call32 NR [ARG]  the same by the gate of 32-bit programs (x86-64)
  *	probe keyring          what keyctl(2) says of the session keyring: "keyring;uid;gid;perm;name"
  *	probe hunt             until TERM comes: try to get hold of every other process but pid 1, as
  *	                       long as it is the runtime's (its executable is no file of the container).
@@ -313,6 +314,23 @@ static int call(int n, char **words)
 	return 0;
 }
 
+static int call32(int n, char **words)
+{
+#ifdef __x86_64__
+	long r = strtol(words[0], NULL, 0);
+
+	/* The kernel takes this for a call of i386, whatever the program is. */
+	__asm__ volatile("int $0x80" : "+a"(r) : "b"(n > 1 ? strtol(words[1], NULL, 0) : 0) : "memory", "r8", "r9", "r10", "r11");
+	printf("%d\n", (int)r);
+	return 0;
+#else
+	(void)n;
+	(void)words;
+	fprintf(stderr, "probe: no such gate on this machine\n");
+	return 125;
+#endif
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -349,6 +367,8 @@ int main(int argc, char **argv, char **envp)
 		return deaf(argv + 2);
 	if (strcmp(verb, "call") == 0 && argc > 2)
 		return call(argc - 2, argv + 2);
+	if (strcmp(verb, "call32") == 0 && argc > 2)
+		return call32(argc - 2, argv + 2);
 	if (strcmp(verb, "exit") == 0 && argc == 3)
 		return (int)strtol(argv[2], NULL, 10);
 	if (strcmp(verb, "die") == 0 && argc == 3)
