@@ -14,6 +14,7 @@
  *	probe crash            die of a memory fault, which kills pid 1 too
  *	probe wait             write "ready", then the number of every signal that comes; TERM ends it
  *	probe deaf CMD...      block and ignore every signal there is, then execute CMD
+ *	probe notify TEXT...   send each as a message to $NOTIFY_SOCKET
  *	probe umask            the umask
  *	probe caps             the effective capabilities by capget, without /proc
  *	probe call NR [ARG...] one raw system call, and its result or its negative errno
@@ -42,8 +43,10 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,14 +267,13 @@ static int crash(void)
 
 static int wait_for_signals(void)
 {
-	sigset_t all;
+	uint64_t every = ~UINT64_C(0); /* libc's set lacks 32 to 34 */
 
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &every, NULL, sizeof(every)) < 0)
+		die("rt_sigprocmask");
 	printf("ready\n");
 	for (;;) {
 		siginfo_t info;
-		uint64_t every = ~UINT64_C(0);
 		long n = syscall(SYS_rt_sigtimedwait, &every, &info, NULL, sizeof(every));
 
 		if (n < 0 && errno != EINTR)
@@ -331,6 +333,22 @@ static int call32(int n, char **words)
 #endif
 }
 
+static int notify(char **texts)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const void *to = &addr;
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (fd < 0 || !path || strlen(path) >= sizeof(addr.sun_path))
+		die("NOTIFY_SOCKET");
+	memcpy(addr.sun_path, path, strlen(path));
+	for (; *texts; texts++)
+		if (sendto(fd, *texts, strlen(*texts), 0, to, sizeof(addr)) < 0)
+			die(path);
+	return 0;
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -363,6 +381,8 @@ int main(int argc, char **argv, char **envp)
 		return crash();
 	if (strcmp(verb, "wait") == 0)
 		return wait_for_signals();
+	if (strcmp(verb, "notify") == 0)
+		return notify(argv + 2);
 	if (strcmp(verb, "deaf") == 0)
 		return deaf(argv + 2);
 	if (strcmp(verb, "call") == 0 && argc > 2)
