@@ -23,7 +23,7 @@ DESTDIR ?=
 
 # VM=0 takes the virtual machine (up to nine minutes, VM_TIMEOUT in seconds) out of `make test`. RACE=1
 # puts Go's race detector under the unit tests.
-VM ?= 0
+VM ?= 1
 RACE ?= 0
 FUZZTIME ?= 60s
 TESTFLAGS ?=
