@@ -34,12 +34,12 @@ func TestDevicesOfAllTypes(t *testing.T) {
 // In a user namespace mknod(2) is refused, so the host's node is bound; a pipe is made.
 func TestDevicesInAUserNamespace(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 binds whatever the host has under that name, pipes too")
 	b := withUserNS(e, sh("stat -c '%n %F %t:%T' /dev/null /dev/full /dev/pipe; stat -c %u:%a /dev/pipe; echo x >/dev/full"),
 		devices(specs.LinuxDevice{Path: "/dev/pipe", Type: "p", FileMode: mode(0o600), UID: id32(12)}))
 	r := e.Do("run", "-b", b.Dir, e.ID("c"))
 	wantEqual(t, "devices", r.Stdout, lines("/dev/null character special file 1:3", "/dev/full character special file 1:7", "/dev/pipe fifo 0:0", "12:600"))
 	wantContains(t, "writing to /dev/full", r.Stderr, "No space left on device")
-	e.RunackOnly("1.1.5 binds whatever the host has under that name")
 	// Under that name the host has another device.
 	r = e.Do("run", "-b", withUserNS(e, devices(specs.LinuxDevice{Path: "/dev/zero", Type: "c", Major: 1, Minor: 11})).Dir, e.ID("r"))
 	if r.Code == 0 {
@@ -83,6 +83,7 @@ func TestABoundDevIsLeftAlone(t *testing.T) {
 // A bundle may have neither /dev nor /proc nor /sys, in its mounts or in its root.
 func TestABundleWithoutDevProcAndSys(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 needs a procfs in the container")
 	bare := func(s *spec) { s.Mounts, s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = nil, nil, nil }
 	out := e.Run(sh("echo works >/dev/null && echo $((1+1)); ls /proc /sys"), bare)
 	wantEqual(t, "output", out, lines("2", "/proc:", "", "/sys:"))

@@ -42,6 +42,7 @@ func TestFeaturesTellWhichNamespacesThereAre(t *testing.T) {
 // Every capability that is listed reaches the program, if the kernel and the runtime have it.
 func TestFeaturesTellWhichCapabilitiesThereAre(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 fails for what it was not given itself")
 	listed := featuresOf(e).Linux.Capabilities
 	r := e.Do("run", "-b", e.Bundle(status, caps(listed...)).Dir, e.ID("c"))
 	if r.Code != 0 {
@@ -59,6 +60,7 @@ func TestFeaturesTellWhichCapabilitiesThereAre(t *testing.T) {
 
 func TestFeaturesTellWhichHooksThereAre(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 runs poststart before the program")
 	log := e.Dir + "/hooks"
 	b := e.Bundle(sh("true"), func(s *spec) { s.Hooks = &specs.Hooks{} })
 	listed := featuresOf(e).Hooks

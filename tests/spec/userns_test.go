@@ -77,9 +77,9 @@ func TestAUserNamespaceIsJoined(t *testing.T) {
 	}
 	b := join(sh("cat /proc/self/uid_map; id -u"))
 	wantEqual(t, "with the same maps", words(e.OK("run", "-b", b.Dir, e.ID("c"))), "0 100000 65536\n0")
-	b = join(sh("id -u; stat -c %u /"), func(s *spec) { s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil })
-	wantEqual(t, "without maps", e.OK("run", "-b", b.Dir, e.ID("c")), "0\n0\n")
-	if harness.IsRunack() {
+	if harness.IsRunack() { // 1.1.5 wants maps, and believes them
+		b = join(sh("id -u; stat -c %u /"), func(s *spec) { s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil })
+		wantEqual(t, "without maps", e.OK("run", "-b", b.Dir, e.ID("c")), "0\n0\n")
 		b = join(func(s *spec) { s.Linux.UIDMappings = ids(0, 200000, 65536) })
 		harness.OneLine(t, e.Fails(1, "run", "-b", b.Dir, e.ID("c")), "linux.uidMappings", "are not those of the user namespace to join")
 		b = join(func(s *spec) { s.Process.User.UID = 70000 })
