@@ -142,6 +142,17 @@ seccomp/compiler.id: seccomp/compiler.bin $(sort $(filter-out %_test.go,$(wildca
 
 EMBEDDED := nsexec/stage.bin seccomp/compiler.bin seccomp/compiler.id
 
+# The build with failpoints, for tests/faults: both sides of it, and never installed.
+FAILPOINTS := $(BUILD)/runack-failpoints
+nsexec/stage-failpoints.bin: $(STAGE_DEPS) $(BUILD)/stage-flags Makefile
+	$(CC_STAGE) $(STAGE_CFLAGS) -DFAILPOINTS $(STAGE_LDFLAGS) -o $@.new $(STAGE_SRC)
+	@mv $@.new $@
+
+$(FAILPOINTS): $(GO_SRC) $(GO_EMBED) go.mod go.sum nsexec/stage-failpoints.bin $(EMBEDDED) $(BUILD)/stamp
+	@mkdir -p $(@D)
+	GOFLAGS='$(GOFLAGS),failpoints' $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/runack
+	@touch $@
+
 bin/%: $(GO_SRC) $(GO_EMBED) go.mod go.sum $(EMBEDDED) $(BUILD)/stamp
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
@@ -223,7 +234,7 @@ $(PROBE): $(wildcard tests/probe/*.c)
 	$(CC_STAGE) -std=c11 -Os -static -no-pie $(WARNINGS) $(KERNEL_HEADERS) -s -o $@ $(filter %.c,$^)
 
 .PHONY: test-build
-test-build: build sanitize $(COUNT) $(PROBE)
+test-build: build sanitize $(COUNT) $(PROBE) $(FAILPOINTS)
 
 # $(call suite,name,command): run the command, keep its `go test -json` stream, go on whatever comes.
 suite = $(COUNT) run -suite $(1) -dir $(RESULTS) -- $(2)
@@ -361,4 +372,4 @@ fmt: ## gofmt and clang-format
 
 .PHONY: clean
 clean: ## remove what building and testing made here
-	rm -rf bin $(BUILD) $(EMBEDDED)
+	rm -rf bin $(BUILD) $(EMBEDDED) nsexec/stage-failpoints.bin

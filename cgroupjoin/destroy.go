@@ -54,6 +54,9 @@ func (c *Cgroup) removeIfFree() error {
 	}
 }
 
+// PidsAnywhere lists the processes that are in the cgroup in any hierarchy.
+func (c *Cgroup) PidsAnywhere() ([]int, error) { return allPids(c.dirs()) }
+
 // dirs lists the directories of the cgroup, each once, in the order of the controllers.
 func (c *Cgroup) dirs() []string {
 	var dirs []string

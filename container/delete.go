@@ -145,6 +145,7 @@ func (c *Container) destroy(init *os.File) error {
 		return err
 	}
 	if cg != nil {
+		c.killUnrecorded(cg)
 		if err := c.act(act.Destroy, cg.Destroy); err != nil {
 			return c.wrap(err)
 		}
@@ -159,6 +160,29 @@ func (c *Container) destroy(init *os.File) error {
 		}
 	}
 	return c.act(act.RemoveDir, c.dir.remove)
+}
+
+// killUnrecorded ends the stage of a create that has been stopped between making the stage and
+// recording it: the stage waits for its runtime, and holds the cgroup as long as that lives. Whatever
+// else is in a cgroup that was never found to be free is left alone.
+func (c *Container) killUnrecorded(cg *cgroupjoin.Cgroup) {
+	if c.rec.Phase != phaseCreating || c.rec.Init != nil || c.rec.Actor == nil {
+		return
+	}
+	pids, err := cg.PidsAnywhere() // it may have joined one hierarchy and not yet the others
+	if err != nil {
+		return // Destroy says why
+	}
+	for _, pid := range pids {
+		ident, err := identOf(pid)
+		if err != nil || !nsexec.IsStageOf(pid, c.rec.Actor.Pid) {
+			continue
+		}
+		if pidfd, err := ident.open(); err == nil && pidfd != nil {
+			_ = sendSignal(pidfd, unix.SIGKILL)
+			pidfd.Close()
+		}
+	}
 }
 
 // deleteRemains is for an ID without a record: a directory that a killed runtime had only just

@@ -45,6 +45,10 @@ func (c *Conn) State() State { return c.state }
 // Expected names what may come next, for errors: "joined or error from stage-1".
 func (c *Conn) Expected() string { return expected(c.protocol, c.state) }
 
+// Due names what comes next but an error, "console or mounted", and whether this end is to send it.
+// Empty where nothing comes any more.
+func (c *Conn) Due() (message string, ours bool) { return due(c.protocol, c.state, c.local) }
+
 // SetSendTimeout bounds every later Send. Zero, as at first, means for ever: a peer that has been
 // stopped then holds a Send longer than the socket's buffer (some 200 KiB).
 func (c *Conn) SetSendTimeout(d time.Duration) { c.sendTimeout = d }
@@ -95,6 +99,9 @@ func (c *Conn) Send(t Type, body any, fds ...int) error {
 	}
 	appendHeader(b[:0], n)
 	if sent, err := c.write(b, fds); err != nil {
+		if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+			c.state = next // the peer has spoken, if at all, where it was this end's turn: Receive takes its error
+		}
 		err = c.socketError("write frame "+string(t), err)
 		if sent > 0 {
 			c.torn = err

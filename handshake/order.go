@@ -208,6 +208,22 @@ func expected(p Protocol, s State) string {
 	return b.String()
 }
 
+// due names the messages that may come in a state, without errors, and whether they are local's.
+func due(p Protocol, s State, local Side) (names string, ours bool) {
+	for i := range rows {
+		r := &rows[i]
+		if r.protocol != p || r.state != s || r.typ == Error {
+			continue
+		}
+		if names != "" {
+			names += " or "
+		}
+		names += string(r.typ)
+		ours = sameEnd(r.side, local)
+	}
+	return names, ours
+}
+
 // speaker returns who should speak in a state, or nobody: the first row's side.
 func speaker(p Protocol, s State) Side {
 	for i := range rows {

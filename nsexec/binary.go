@@ -1,16 +1,10 @@
 package nsexec
 
 import (
-	_ "embed" // for the stage and its list of steps
 	"sync"
 
 	"runack/sealed"
 )
-
-// stageBinary is the static executable that the Makefile builds from folder stage.
-//
-//go:embed stage.bin
-var stageBinary []byte
 
 // stageFD is a sealed copy of the stage, made once a process.
 var stageFD = sync.OnceValues(func() (int, error) { return sealed.Copy("stage", stageBinary) })

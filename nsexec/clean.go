@@ -1,6 +1,10 @@
 package nsexec
 
-import "os"
+import (
+	"os"
+
+	"runack/act"
+)
 
 // CleanAttr is all that a process started by Clean has.
 type CleanAttr struct {
@@ -21,9 +25,6 @@ func Clean(a CleanAttr) (*os.Process, error) {
 		return nil, err
 	}
 	args := append([]string{"runack-stage", "clean", a.Path}, a.Args...)
-	env := a.Env
-	if env == nil {
-		env = []string{} // nil would mean ours
-	}
+	env := append(act.StageEnv(), a.Env...) // never nil, which would mean ours
 	return os.StartProcess(stage, args, &os.ProcAttr{Dir: a.Dir, Env: env, Files: a.Files})
 }

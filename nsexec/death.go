@@ -21,17 +21,24 @@ import (
 //go:embed stage/steps.def
 var stepsDef string
 
-// A Death is a stage that ended without telling why.
+// A Death is a stage that ended without telling why, or that gave no answer.
 type Death struct {
-	Side    handshake.Side
-	Waiting handshake.Type   // what the runtime waited for
-	Status  *unix.WaitStatus // nil where it is not known: the stage was not the runtime's own child
-	Err     error            // how it was noticed: io.EOF, handshake.ErrDied, EPIPE
+	Side   handshake.Side
+	Step   string           // that it had begun last; empty where it is not known any more
+	When   string           // what the conversation was at: "while the runtime waited for mounted"
+	Status *unix.WaitStatus // nil where it is not known: somebody else has reaped it
+	Lives  bool             // it has closed its socket and goes on nevertheless
+	Limit  time.Duration    // within which no answer came, where Err is handshake.ErrDeadline
+	Err    error            // how it was noticed: io.EOF, handshake.ErrDied, handshake.ErrDeadline, EPIPE
 }
 
-// Error says which stage ended how, while which message was due.
+// Error says which stage ended at which step, how, and while which message was due.
 func (e *Death) Error() string {
-	return fmt.Sprintf("%s: %s while the runtime waited for %s", e.Side, e.how(), e.Waiting)
+	text := string(e.Side) + ": "
+	if e.Step != "" {
+		text += e.Step + ": "
+	}
+	return text + e.how() + " " + e.When
 }
 
 // Unwrap returns how the death was noticed.
@@ -39,6 +46,10 @@ func (e *Death) Unwrap() error { return e.Err }
 
 func (e *Death) how() string {
 	switch {
+	case errors.Is(e.Err, handshake.ErrDeadline):
+		return "no answer within " + e.Limit.String()
+	case e.Lives:
+		return "closed its socket"
 	case e.Status == nil:
 		return "ended"
 	case e.Status.Signal() == unix.SIGSYS:
@@ -47,7 +58,7 @@ func (e *Death) how() string {
 		return fmt.Sprintf("killed by %s (%d)", unix.SignalName(e.Status.Signal()), int(e.Status.Signal()))
 	}
 	code := e.Status.ExitStatus()
-	if step := StepOfCode(code); step != "" {
+	if step := StepOfCode(code); step != "" && step != e.Step {
 		return fmt.Sprintf("exit status %d (%s)", code, step)
 	}
 	return fmt.Sprintf("exit status %d", code)
@@ -56,7 +67,13 @@ func (e *Death) how() string {
 // explain turns a conversation's end into a Death, with the status of the stage where it is ours
 // to reap. Other errors pass.
 func (t *talk) explain(err error) error {
-	if err == nil || !gone(err) || t.pidfd == nil {
+	if err == nil || t.pidfd == nil {
+		return err
+	}
+	if errors.Is(err, handshake.ErrDeadline) {
+		return &Death{Side: t.side, Step: stepOf(t.pid), When: t.when(), Limit: t.timeout, Err: err}
+	}
+	if !gone(err) {
 		return err
 	}
 	// An error frame may have been sent before the socket broke under our own write.
@@ -68,78 +85,172 @@ func (t *talk) explain(err error) error {
 			f.CloseFDs()
 		}
 	}
-	d := &Death{Side: t.side, Waiting: t.waiting(), Err: err}
-	if status, ok := t.status(); ok {
-		d.Status = &status
+	// The step is read before the stage is reaped, by us or by its parent.
+	d := &Death{Side: t.side, Step: stepOf(t.pid), When: t.when(), Err: err}
+	gone, werr := WaitPidFD(t.pidfd, t.dying())
+	d.Lives = werr == nil && !gone
+	if !d.Lives {
+		d.Status = t.status()
 	}
 	return d
 }
 
-// status waits for the stage, whose socket is closed already, to end, and takes its status where it
-// is our child. Where it is not, it can be read until its parent reaps it.
-func (t *talk) status() (unix.WaitStatus, bool) {
-	if gone, err := WaitPidFD(t.pidfd, 10*time.Second); err != nil || !gone {
-		return 0, false
+// dying is how long a stage whose socket is closed may take to be dead.
+func (t *talk) dying() time.Duration {
+	const most = 10 * time.Second
+	if t.timeout > 0 {
+		return min(most, t.timeout)
 	}
-	if t.child {
-		status, err := Reap(t.pid)
-		return status, err == nil
-	}
-	status, ok := zombieStatus(t.pid)
-	pid, err := pidOf(t.pidfd)
-	return status, ok && err == nil && pid == t.pid // and not of a successor
+	return most
 }
 
-// zombieStatus reads how a process ended that nobody has reaped yet (proc_pid_stat(5), exit_code).
-func zombieStatus(pid int) (unix.WaitStatus, bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, false
+// pidfdInfoExit is PIDFD_INFO_EXIT of the kernel's linux/pidfd.h.
+const pidfdInfoExit = 1 << 3
+
+// status takes the status of a stage that is dead, and reaps it where it is our child.
+func (t *talk) status() *unix.WaitStatus {
+	if !t.child {
+		return statusOf(t.pid, t.pidfd)
 	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	const state, exitCode = 0, 52 - 3 // they are counted from 1, and pid and name come before
-	if len(fields) <= exitCode || fields[state] != "Z" {
-		return 0, false
+	if status, err := Reap(t.pid); err == nil {
+		return &status
 	}
-	code, err := strconv.ParseUint(fields[exitCode], 10, 32)
-	return unix.WaitStatus(code), err == nil
+	return nil
 }
 
-// stageComm is the name that stage-1 gives itself (PR_SET_NAME); execve replaces it.
-const stageComm = "runack:[stage1]"
+// statusOf tells how another's child has ended: from Linux 6.15 on its pidfd does, and before /proc
+// until its parent has reaped it; nil where that was quicker.
+func statusOf(pid int, pidfd *os.File) *unix.WaitStatus {
+	info := unix.PidfdInfo{Mask: pidfdInfoExit}
+	if unix.IoctlPidfdInfo(int(pidfd.Fd()), &info) == nil && info.Mask&pidfdInfoExit != 0 {
+		status := unix.WaitStatus(info.Exit_code)
+		return &status
+	}
+	s, err := readStat(pid)
+	same, perr := pidOf(pidfd)
+	if err == nil && perr == nil && s.state == "Z" && same == pid { // and not of a successor
+		return &s.exit
+	}
+	return nil
+}
 
-// PF_EXITING of the kernel's linux/sched.h, in the flags of /proc/PID/stat.
+// A process of /proc/PID/stat (proc_pid_stat(5)).
+type stat struct {
+	comm  string
+	state string
+	ppid  int
+	flags uint64
+	exit  unix.WaitStatus // of a zombie, for those who may ptrace it; 0 for others
+}
+
+// pfExiting is PF_EXITING of the kernel's linux/sched.h.
 const pfExiting = 0x4
+
+func readStat(pid int) (stat, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
+	data, err := smallfile.Read(path)
+	if err != nil {
+		return stat{}, fmt.Errorf("runtime: read %s: %w", path, err)
+	}
+	open, shut := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
+	if open < 0 || shut < open {
+		return stat{}, fmt.Errorf("runtime: read %s: no name", path)
+	}
+	// The third field is the first here.
+	const fieldState, fieldParent, fieldFlags, fieldExit = 3 - 3, 4 - 3, 9 - 3, 52 - 3
+	fields := strings.Fields(string(data[shut+1:]))
+	if len(fields) <= fieldExit {
+		return stat{}, fmt.Errorf("runtime: read %s: too short", path)
+	}
+	flags, err := strconv.ParseUint(fields[fieldFlags], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("runtime: read %s: flags: %w", path, err)
+	}
+	parent, err := strconv.Atoi(fields[fieldParent])
+	if err != nil {
+		return stat{}, fmt.Errorf("runtime: read %s: parent: %w", path, err)
+	}
+	exit, err := strconv.ParseUint(fields[fieldExit], 10, 32)
+	if err != nil {
+		return stat{}, fmt.Errorf("runtime: read %s: exit code: %w", path, err)
+	}
+	return stat{string(data[open+1 : shut]), fields[fieldState], parent, flags, unix.WaitStatus(exit)}, nil
+}
+
+// stage reads the names that stage-0 and stage-1 give themselves (PR_SET_NAME): runack:[stage1] at
+// first, then runack:[CODE] with the code of the step they are at. execve replaces the name.
+func (s stat) stage() (step string, ok bool) {
+	name, ok := strings.CutPrefix(s.comm, "runack:[")
+	if name, ok = strings.CutSuffix(name, "]"); !ok {
+		return "", false
+	}
+	code, err := strconv.Atoi(name)
+	if err != nil {
+		return "", name == "stage0" || name == "stage1"
+	}
+	step = StepOfCode(code)
+	return step, step != ""
+}
+
+// IsStageOf tells whether pid is a stage that has not executed a program yet, and a child of parent.
+func IsStageOf(pid, parent int) bool {
+	s, err := readStat(pid)
+	if err != nil || s.ppid != parent {
+		return false
+	}
+	_, ok := s.stage()
+	return ok
+}
+
+// readProgram reads of the process that is to become the program: pid, or below the built-in init
+// its only child, unless that has ended and been reaped already.
+func readProgram(pid int) (stat, error) {
+	s, err := readStat(pid)
+	if err != nil || s.comm != "runack:[init]" {
+		return s, err
+	}
+	id := strconv.Itoa(pid)
+	children, err := smallfile.Read("/proc/" + id + "/task/" + id + "/children")
+	if err != nil {
+		return s, nil //nolint:nilerr // init itself has ended meanwhile
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		return s, nil //nolint:nilerr // no child any more, or more than one: the program has forked
+	}
+	if c, err := readStat(child); err == nil {
+		return c, nil
+	}
+	return s, nil
+}
+
+// stepOf is the step that a stage is at, or was at when it died and as long as nobody has reaped it;
+// empty where that is not known.
+func stepOf(pid int) string {
+	s, err := readProgram(pid)
+	if err != nil {
+		return ""
+	}
+	step, _ := s.stage()
+	return step
+}
 
 // wasExecuted looks at a process whose sync socket has ended after executing. execve closes the
 // socket a moment before it changes the name, so a process that keeps the stage's name was executed
 // unless it is on its way out. A process that somebody else has reaped already leaves no trace
 // here; it is believed to have run, being past its last report.
 func wasExecuted(pid int) (bool, error) {
-	data, err := smallfile.Read("/proc/" + strconv.Itoa(pid) + "/stat")
+	s, err := readProgram(pid)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("runtime: read /proc/%d/stat: %w", pid, err)
+		return false, err
 	}
-	open, shut := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
-	if open < 0 || shut < open {
-		return false, fmt.Errorf("runtime: read /proc/%d/stat: no name", pid)
-	}
-	if string(data[open+1:shut]) != stageComm {
+	if _, stage := s.stage(); !stage {
 		return true, nil
 	}
-	// state ppid pgrp session tty_nr tpgid flags
-	fields := strings.Fields(string(data[shut+1:]))
-	if len(fields) < 7 {
-		return false, fmt.Errorf("runtime: read /proc/%d/stat: too short", pid)
-	}
-	flags, err := strconv.ParseUint(fields[6], 10, 64)
-	if err != nil {
-		return false, fmt.Errorf("runtime: read /proc/%d/stat: flags: %w", pid, err)
-	}
-	return flags&pfExiting == 0, nil
+	return s.flags&pfExiting == 0, nil
 }
 
 // A StepCode is a row of the stage's list.

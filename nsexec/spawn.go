@@ -71,7 +71,7 @@ func fork(path string, o Options) (*Child, error) {
 	files = append(files, uintptr(pair[1]))
 	args := []string{"runack-stage", "sync", strconv.Itoa(len(o.Files)), strconv.Itoa(os.Getpid())}
 	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{
-		Dir: "/", Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+		Dir: "/", Env: act.StageEnv(), Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
 	})
 	if err != nil {
 		return nil, errors.Join(spawnError("fork stage-0", err), unix.Close(pair[0]))
@@ -95,24 +95,28 @@ func spawnError(step string, err error) error {
 // descriptors remain the caller's.
 func (c *Child) Spawn(b handshake.SpawnBody, fds []int) {
 	c.spawned = true
-	c.spawnErr = c.conn.Send(handshake.Spawn, b, fds...)
+	c.spawnErr = c.send(handshake.Spawn, b, fds...)
 }
 
 // Ready waits for stage-1, after Spawn. On failure, of Spawn too, the child is gone; Close what is
 // left.
 func (c *Child) Ready() error {
 	err := c.spawnErr
-	if err == nil {
+	if err == nil || gone(err) { // then its error may be waiting
 		if err = c.awaitReady(); err == nil {
 			return nil
 		}
 	}
+	death := c.deathOfStage0(err)
 	// Where stage-0 hangs or talks nonsense it has to go; where it has told its error it goes
 	// by itself. A stage-1 that exists already dies with its socket.
 	_ = unix.PidfdSendSignal(int(c.stage0PidFD.Fd()), unix.SIGKILL, nil, 0)
 	status, werr := c.reapStage0()
-	if gone(err) && werr == nil {
-		err = &Death{Side: handshake.Stage0, Waiting: handshake.Ready, Status: &status, Err: err}
+	if death != nil {
+		err = death
+		if !death.Lives && werr == nil {
+			death.Status = &status
+		}
 	}
 	return errors.Join(err, werr)
 }
@@ -126,6 +130,19 @@ func (c *Child) reapStage0() (unix.WaitStatus, error) {
 	pid := c.stage0
 	c.stage0 = 0
 	return Reap(pid)
+}
+
+// deathOfStage0 describes a stage-0 that is dead, or silent, before it is ended and reaped; nil for
+// any other error.
+func (c *Child) deathOfStage0(err error) *Death {
+	late := errors.Is(err, handshake.ErrDeadline)
+	if !late && !gone(err) {
+		return nil
+	}
+	d := &Death{Side: handshake.Stage0, Step: stepOf(c.stage0), When: c.when(), Limit: c.timeout, Err: err}
+	gone, werr := WaitPidFD(c.stage0PidFD, c.dying())
+	d.Lives = late || werr == nil && !gone
+	return d
 }
 
 func (c *Child) awaitReady() error {
@@ -149,7 +166,7 @@ func (c *Child) awaitReady() error {
 
 // Join lets stage-1 enter its cgroup, where it was not born there, and waits until it is in.
 func (c *Child) Join(b handshake.JoinBody, fds []int) error {
-	if err := c.conn.Send(handshake.Join, b, fds...); err != nil {
+	if err := c.send(handshake.Join, b, fds...); err != nil {
 		return c.explain(err)
 	}
 	f, err := c.Next()
@@ -164,14 +181,14 @@ func (c *Child) Join(b handshake.JoinBody, fds []int) error {
 // its time to end, is reaped only now that stage-1 has work.
 func (c *Child) Plan(b handshake.PlanBody, fds []int) error {
 	b.Trace = c.times.Timed()
-	err := c.explain(c.conn.Send(handshake.Plan, b, fds...))
+	err := c.explain(c.send(handshake.Plan, b, fds...))
 	_, werr := c.reapStage0()
 	return errors.Join(err, werr)
 }
 
 // Proceed lets a stage that has reported mounted go on. state is the OCI state for its hooks.
 func (c *Child) Proceed(state []byte) error {
-	return c.explain(c.conn.Send(handshake.Proceed, handshake.StateBody{State: string(state)}))
+	return c.explain(c.send(handshake.Proceed, handshake.StateBody{State: string(state)}))
 }
 
 // Kill ends the child and reaps it. Where there is none yet, stage-0 is ended.

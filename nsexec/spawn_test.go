@@ -189,7 +189,7 @@ func TestDeathIsToldWithItsStatus(t *testing.T) {
 	if !errors.As(err, &death) || death.Status == nil || death.Status.Signal() != unix.SIGSEGV {
 		t.Fatalf("got %v", err)
 	}
-	if want := "stage-1: killed by SIGSEGV (11) while the runtime waited for"; !strings.HasPrefix(err.Error(), want) {
+	if want := "killed by SIGSEGV (11) before the runtime sent plan"; !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %s, want %s", err, want)
 	}
 }

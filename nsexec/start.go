@@ -81,16 +81,12 @@ func refusal(pid int, pidfd *os.File, err error) error {
 	if dead, werr := WaitPidFD(pidfd, time.Second); werr != nil || !dead {
 		return err
 	}
-	death := &Death{Side: handshake.Stage1, Waiting: handshake.Executing, Err: err}
-	if status, ok := zombieStatus(pid); ok {
-		death.Status = &status
-	}
-	return death
+	return &Death{Side: handshake.Stage1, Step: stepOf(pid), When: "before start was said to it", Status: statusOf(pid, pidfd), Err: err}
 }
 
 // Start tells the stage to run the program. state is the OCI state for startContainer hooks.
 func (s *Starter) Start(state []byte) error {
-	return s.explain(s.conn.Send(handshake.Start, handshake.StateBody{State: string(state)}))
+	return s.explain(s.send(handshake.Start, handshake.StateBody{State: string(state)}))
 }
 
 // pidOf reads a pidfd's pid from its fdinfo; -1 there says that the process is gone.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"runack/act"
 	"runack/handshake"
 )
 
@@ -60,14 +61,32 @@ func (t *talk) Next() (*handshake.Frame, error) {
 	return f, nil
 }
 
+// The runtime's own steps of the conversation, as the stage calls them too.
+const (
+	stepRead  = "read frame"
+	stepWrite = "write frame"
+)
+
+func (t *talk) send(typ handshake.Type, body any, fds ...int) error {
+	if err := act.Frame(stepWrite, string(typ), t.conn.FD()); err != nil {
+		return err
+	}
+	return t.conn.Send(typ, body, fds...)
+}
+
 // receive waits for one frame. died is a pidfd that is watched meanwhile, or -1.
 func (t *talk) receive(died int) (*handshake.Frame, error) {
 	mark := t.times.Mark()
 	f, err := t.conn.Receive(t.deadline(), died)
-	if err == nil {
-		t.times.Took(mark, "wait for "+string(f.Type), string(f.From))
+	if err != nil {
+		return nil, err
 	}
-	return f, err
+	t.times.Took(mark, "wait for "+string(f.Type), string(f.From))
+	if err := act.Frame(stepRead, string(f.Type), t.conn.FD()); err != nil {
+		f.CloseFDs()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Listener is for after executing, where the plan loads a filter with a listener: it takes the
@@ -94,7 +113,7 @@ func (t *talk) Listener() (*os.File, error) {
 			Object: "descriptor " + strconv.Itoa(body.FD) + " of pid " + strconv.Itoa(t.pid), Errno: errno}
 	}
 	file := os.NewFile(uintptr(fd), "seccomp listener")
-	if err := t.explain(t.conn.Send(handshake.Taken, nil)); err != nil {
+	if err := t.explain(t.send(handshake.Taken, nil)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -124,19 +143,25 @@ func (t *talk) Finish() error {
 	if err != nil || executed {
 		return err
 	}
-	err = t.explain(io.EOF)
-	var death *Death
-	if errors.As(err, &death) {
-		death.Waiting = "execve" // no message
-	}
-	return err
+	return t.explain(io.EOF)
 }
 
 // Close closes the socket. The process goes on.
 func (t *talk) Close() error { return t.conn.Close() }
 
-// waiting is what the runtime waits for, in words for a Death.
-func (t *talk) waiting() handshake.Type { return handshake.Type(t.conn.Expected()) }
+// when says what the conversation is at, for a Death.
+func (t *talk) when() string {
+	due, ours := t.conn.Due()
+	switch state := t.conn.State(); {
+	case state == handshake.Committed || state == handshake.Supervised:
+		return "while the runtime waited for execve"
+	case due == "":
+		return "while nothing was due"
+	case ours:
+		return "before the runtime sent " + due
+	}
+	return "while the runtime waited for " + due
+}
 
 func stageError(f *handshake.Frame) error {
 	e, err := f.StageError()

@@ -8,10 +8,13 @@
 
 /* argv is the program's path, its argv[0], and its arguments. The last words go to stderr, which
  * the runtime keeps. */
-void clean_main(char **argv, char **env)
+void clean_main(struct stage *s, char **argv, char **env)
 {
 	int err;
 
+	s->side = "hook";
+	if (stage_at(s, STEP_CODE_clean))
+		_exit(STEP_CODE_clean);
 	/* Go's own descriptors are close-on-exec; what the runtime inherited (LISTEN_FDS,
 	 * --preserve-fds) is not. */
 	if (signals_reset() < 0 ||

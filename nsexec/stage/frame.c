@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Frames as handshake/PROTOCOL.md has them, from the stage's end. */
-#include "stage.h"
+#include "failpoint.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -219,6 +219,8 @@ int frame_expect(struct stage *s, struct frame *f, const char *type)
 	else if (f->n_fds > most_fds(type))
 		e = stage_fail(s, EBADMSG, type, "%zu descriptors came with it, expected %zu",
 			       f->n_fds, most_fds(type));
+	else
+		e = failpoint(s, STEP_CODE_read_frame, type);
 	if (e)
 		frame_free(f);
 	return e;
@@ -306,7 +308,10 @@ int frame_send(struct stage *s, const char *type, const char *body, size_t body_
 	if (s->sync.fd < 0)
 		return 0; /* nobody listens any more: a detached exec that waited for its fifo */
 	size_t len = write_envelope(s, &t, type, body, body_len, n_fds);
+	int e = failpoint(s, STEP_CODE_write_frame, type);
 
+	if (e)
+		return e;
 	if (t.cut || n_fds > 4)
 		return stage_fail(s, E2BIG, type, NULL);
 	uint32_t n = (uint32_t)(len - FRAME_HEADER);
@@ -326,7 +331,7 @@ int frame_send(struct stage *s, const char *type, const char *body, size_t body_
 		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
 	}
-	int e = s->filtered ? write_full(s->sync.fd, buf, len) : send_full(s->sync.fd, &m, len);
+	e = s->filtered ? write_full(s->sync.fd, buf, len) : send_full(s->sync.fd, &m, len);
 	if (e)
 		return stage_fail(s, e, type, NULL);
 	s->sync.seq_out++;

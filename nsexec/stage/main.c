@@ -5,7 +5,7 @@
  *	stage sync FD RUNTIME-PID	stage-0, frames on FD
  *	stage clean PROGRAM [ARG...]	executes PROGRAM with clean signals (hooks)
  */
-#include "stage.h"
+#include "failpoint.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,8 +28,9 @@ int main(int argc, char **argv, char **env)
 	 * (CVE-2016-9962), read our memory or take our descriptors. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		_exit(STEP_CODE_start);
+	failpoint_init(env);
 	if (argc >= 3 && streq(argv[1], "clean"))
-		clean_main(argv + 2, env);
+		clean_main(&stage, argv + 2, env);
 	if (argc != 4 || !streq(argv[1], "sync"))
 		_exit(STEP_CODE_start);
 	stage.sync.fd = number(argv[2]);

@@ -135,7 +135,7 @@ void actions_run(struct stage *s, struct frame *f, uint32_t node)
 		struct action a = { 0 };
 		if (read_action(s, f, at, &a, &kind) || !kind)
 			stage_die(s, STEP_CODE_read_frame);
-		else if (kind->run(s, &a))
+		else if (stage_at(s, kind->code) || kind->run(s, &a))
 			stage_die(s, kind->code);
 	}
 }

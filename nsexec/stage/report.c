@@ -3,6 +3,9 @@
 #include "stage.h"
 
 #include <stdio.h>
+#include <sys/prctl.h>
+
+#include "failpoint.h"
 
 int stage_fail(struct stage *s, int err, const char *object, const char *fmt, ...)
 {
@@ -48,6 +51,23 @@ void stage_tell(struct stage *s, int code)
 	text_str(&t, "}");
 	if (!t.cut)
 		(void)frame_send(s, "error", body, t.len, NULL, 0);
+}
+
+/* The name outlives a death by signal until the zombie is reaped, and shows where a stage hangs. */
+int stage_at(struct stage *s, int code)
+{
+	char name[16];
+	struct text t = { .buf = name, .size = sizeof(name) };
+
+	/* Once filtered, a call may be denied that is not the program's to make. */
+	if (code != s->code && !s->filtered) {
+		text_str(&t, "runack:[");
+		text_i64(&t, code);
+		text_str(&t, "]");
+		(void)prctl(PR_SET_NAME, name);
+		s->code = code;
+	}
+	return failpoint(s, code, NULL);
 }
 
 /* Where nobody listens any more the exit code still tells the step. */

@@ -57,6 +57,7 @@ struct sync {
 /* Everything stage-1 knows while it works. */
 struct stage {
 	const char *side; /* "stage-0" or "stage-1" */
+	int code; /* of the step that this process is at, as its name says too */
 	struct sync sync;
 	int listener; /* start socket, while waiting for start */
 	struct failure fail;
@@ -83,6 +84,9 @@ int stage_fail(struct stage *s, int err, const char *object, const char *fmt, ..
 	__attribute__((format(printf, 4, 5)));
 /* Sends the error frame for s->fail with the words of the step; stage_die also leaves, with code. */
 _Noreturn void stage_die(struct stage *s, int code);
+/* To be called where a step begins: the process's name tells the step from here on. 0, or a negative
+ * errno where a failpoint wants the step to fail. */
+int stage_at(struct stage *s, int code);
 void stage_tell(struct stage *s, int code);
 
 /* frame.c */
@@ -176,7 +180,7 @@ enum step_code {
 /* stage0.c, stage1.c, clean.c */
 _Noreturn void stage0_main(struct stage *s, pid_t runtime);
 _Noreturn void stage1_main(struct stage *s);
-_Noreturn void clean_main(char **argv, char **env);
+_Noreturn void clean_main(struct stage *s, char **argv, char **env);
 
 /* namespace.c: the actions of spawn and join */
 int actions_check(struct stage *s, struct frame *f, uint32_t node);

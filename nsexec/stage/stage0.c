@@ -27,8 +27,10 @@ static const struct field spawn_fields[] = {
 
 static int read_spawn(struct stage *s, struct frame *f, struct spawn_body *ret)
 {
-	int e = frame_expect(s, f, "spawn");
+	int e = stage_at(s, STEP_CODE_read_frame);
 
+	if (!e)
+		e = frame_expect(s, f, "spawn");
 	if (e)
 		return e;
 	if (!f->body)
@@ -76,8 +78,11 @@ static const char *clone_hint(pid_t err)
 static pid_t spawn_stage1(struct stage *s, const struct spawn_body *spawn, int *ret_pidfd,
 			  bool *ret_born)
 {
-	pid_t pid = clone_stage1(spawn->clone, spawn->cgroup, ret_pidfd);
+	pid_t pid = stage_at(s, STEP_CODE_clone);
 
+	if (pid < 0)
+		return pid;
+	pid = clone_stage1(spawn->clone, spawn->cgroup, ret_pidfd);
 	*ret_born = pid >= 0 && spawn->cgroup >= 0;
 	if (spawn->cgroup >= 0 && attach_may_help(pid))
 		pid = clone_stage1(spawn->clone, -1, ret_pidfd);
@@ -116,6 +121,8 @@ void stage0_main(struct stage *s, pid_t runtime)
 
 	(void)prctl(PR_SET_NAME, "runack:[stage0]");
 	die_with(runtime);
+	if (stage_at(s, STEP_CODE_start))
+		stage_die(s, STEP_CODE_start);
 	if (read_spawn(s, &f, &spawn))
 		stage_die(s, STEP_CODE_read_frame);
 	/* Before any mount namespace is entered, so that it is the host's. */

@@ -21,8 +21,10 @@ static const struct field join_fields[] = {
 
 static int read_join(struct stage *s, struct frame *f, struct join_body *ret)
 {
-	int e = frame_expect(s, f, "join");
+	int e = stage_at(s, STEP_CODE_read_frame);
 
+	if (!e)
+		e = frame_expect(s, f, "join");
 	if (!e && f->body)
 		e = fields_read(s, f, f->body, FIELDS(join_fields), ret);
 	if (!e && ret->actions)
@@ -39,6 +41,10 @@ static int join_cgroup(struct stage *s, const struct ints *tasks)
 	char object[48];
 	struct text t;
 
+	int e = stage_at(s, STEP_CODE_join_cgroup);
+
+	if (e)
+		return e;
 	for (size_t i = 0; i < tasks->n; i++) {
 		if (write((int)tasks->v[i], "0", 1) == 1)
 			continue;
@@ -94,7 +100,7 @@ void stage1_main(struct stage *s)
 	/* A session of its own: no key typed for the runtime reaches the container, and the container
 	 * cannot type into the runtime's terminal (TIOCSTI). */
 	(void)setsid();
-	if (frame_expect(s, &s->plan, "plan"))
+	if (stage_at(s, STEP_CODE_read_frame) || frame_expect(s, &s->plan, "plan"))
 		stage_die(s, STEP_CODE_read_frame);
 	if (plan_check(s))
 		stage_die(s, STEP_CODE_check_plan);

@@ -319,8 +319,10 @@ int plan_check(struct stage *s)
 	struct plan_body body = { 0 };
 	const struct step_row *row = NULL;
 	struct arena start = s->plan.arena;
-	int e = read_plan(s, &body);
+	int e = stage_at(s, STEP_CODE_check_plan);
 
+	if (!e)
+		e = read_plan(s, &body);
 	if (e)
 		return e;
 	const struct json_node *nodes = s->plan.doc.nodes;
@@ -396,6 +398,8 @@ void plan_run(struct stage *s)
 		int64_t began = s->trace ? now() : 0;
 		row = find_row(s, at);
 		int e = row ? read_step(s, at, row, &args) : -EBADMSG;
+		if (!e)
+			e = stage_at(s, row->code);
 		if (!e)
 			e = row->impl->run(s, &args);
 		if (e)

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -382,6 +383,20 @@ func (c *Cmd) Try() (Result, error) {
 		return Result{}, fmt.Errorf("%s: %w", c, err)
 	}
 	return p.wait()
+}
+
+// Begin is Start for use outside of the test's goroutine, with TryWait as its end.
+func (c *Cmd) Begin() (*Proc, error) { return c.start() }
+
+// TryWait is Wait for use outside of the test's goroutine.
+func (p *Proc) TryWait() (Result, error) { return p.wait() }
+
+// Kill sends a signal to the command's own process; one that has ended is no error.
+func (p *Proc) Kill(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
 }
 
 // A message of the text log, quoted where it holds a space.

@@ -223,5 +223,12 @@ func (e *Env) AssertClean() {
 	}
 }
 
+// Rebase makes what there is now count as having been there before: containers that live through a
+// test of many steps.
+func (e *Env) Rebase() { e.before = e.look() }
+
+// FailpointsPath is runack built with failpoints (act/failpoints.go).
+func FailpointsPath() string { return filepath.Join(shared.repo, "build", "runack-failpoints") }
+
 // RuntimePath is the runtime under test, for hooks that call it.
 func RuntimePath() string { return shared.runtime }
