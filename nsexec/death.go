@@ -206,22 +206,31 @@ func IsStageOf(pid, parent int) bool {
 // its only child, unless that has ended and been reaped already.
 func readProgram(pid int) (stat, error) {
 	s, err := readStat(pid)
-	if err != nil || s.comm != "runack:[init]" {
+	if err != nil || s.comm != initComm {
 		return s, err
 	}
-	id := strconv.Itoa(pid)
-	children, err := smallfile.Read("/proc/" + id + "/task/" + id + "/children")
-	if err != nil {
-		return s, nil //nolint:nilerr // init itself has ended meanwhile
-	}
-	child, err := strconv.Atoi(strings.TrimSpace(string(children)))
-	if err != nil {
-		return s, nil //nolint:nilerr // no child any more, or more than one: the program has forked
-	}
-	if c, err := readStat(child); err == nil {
+	if c, err := readStat(programBelow(pid)); err == nil {
 		return c, nil
 	}
 	return s, nil
+}
+
+// initComm is the name of the built-in init.
+const initComm = "runack:[init]"
+
+// programBelow gives the only child of a built-in init; 0 where it has none any more, or where the
+// program has left others to it.
+func programBelow(init int) int {
+	id := strconv.Itoa(init)
+	children, err := smallfile.Read("/proc/" + id + "/task/" + id + "/children")
+	if err != nil {
+		return 0
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		return 0
+	}
+	return child
 }
 
 // stepOf is the step that a stage is at, or was at when it died and as long as nobody has reaped it;

@@ -105,7 +105,7 @@ func (t *talk) Listener() (*os.File, error) {
 	if err := f.Decode(&body); err != nil {
 		return nil, err
 	}
-	fd, err := unix.PidfdGetfd(int(t.pidfd.Fd()), body.FD, 0)
+	fd, err := t.takeFD(body.FD)
 	if err != nil {
 		var errno unix.Errno
 		errors.As(err, &errno)
@@ -121,6 +121,20 @@ func (t *talk) Listener() (*os.File, error) {
 
 // WaitWithoutLimit takes the deadline off: the stage waits for somebody else.
 func (t *talk) WaitWithoutLimit() { t.timeout = 0 }
+
+// takeFD takes a copy of a descriptor of the process that is to become the program, which waits.
+func (t *talk) takeFD(fd int) (int, error) {
+	s, err := readStat(t.pid)
+	if err != nil || s.comm != initComm {
+		return unix.PidfdGetfd(int(t.pidfd.Fd()), fd, 0)
+	}
+	pidfd, err := unix.PidfdOpen(programBelow(t.pid), 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(pidfd)
+	return unix.PidfdGetfd(pidfd, fd, 0)
+}
 
 // Finish is for after executing: it waits for the end of the conversation and tells whether the
 // program was executed. nil means that it was.

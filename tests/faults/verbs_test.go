@@ -33,10 +33,21 @@ func rich(s *specs.Spec) {
 	s.Process.Cwd = "/made" // a working directory that is not there is made
 }
 
+// filtered asks for a filter with an agent, whom nothing here has to ask.
+func filtered(agent string) harness.Edit {
+	return func(s *specs.Spec) {
+		s.Linux.Seccomp = &specs.LinuxSeccomp{
+			DefaultAction: specs.ActAllow, ListenerPath: agent,
+			Syscalls: []specs.LinuxSyscall{{Names: []string{"fanotify_init"}, Action: specs.ActNotify}},
+		}
+	}
+}
+
 // terminal asks for one.
 func terminal(s *specs.Spec) { s.Process.Terminal = true }
 
-// A consoles listens for terminals and keeps them: who closes a terminal's master hangs up.
+// A consoles listens for terminals and seccomp listeners, and keeps them: who closes a terminal's
+// master hangs up.
 type consoles struct {
 	path string
 	kept []int // guarded by whoever has drained
@@ -124,12 +135,12 @@ func create(w *walk, id string, vars []string) error { return w.must(vars, creat
 // The verbs, each with what it is tried on.
 func verbs(e *harness.Env) []*walk {
 	console := takeTerminals(e)
-	withTerminal := e.Bundle(harness.Args("/bin/true"), rich, terminal)
-	plain := e.Bundle(harness.Args("/bin/true"), rich)
+	withTerminal := e.Bundle(harness.Args("/bin/true"), rich, terminal, filtered(console.path))
+	plain := e.Bundle(harness.Args("/bin/true"), rich, filtered(console.path))
 	all := []*walk{
 		{verb: &verb{name: "create", bundle: withTerminal, code: 1, args: createArgs, after: gone}},
 		{verb: &verb{name: "start", bundle: withTerminal, code: 1, prepare: create,
-			args:  func(w *walk, id string) []string { return []string{"start", id} },
+			args: func(w *walk, id string) []string { return []string{"start", id} },
 			// created: nothing had been said to the stage. running: past executing no deadline kills.
 			after: func(w *walk, id string) error { return w.status(id, "stopped", "created", "running") }}},
 		{verb: &verb{name: "exec", bundle: plain, code: 255,
@@ -166,7 +177,7 @@ func TestEveryFaultIsToldAndClearedUp(t *testing.T) {
 
 // startShared makes a container for each lane to exec in.
 func (w *walk) startShared() {
-	b := w.e.Bundle(harness.Probe("wait"), rich)
+	b := w.e.Bundle(harness.Probe("wait"), rich, filtered(w.console.path))
 	for lane := range lanes {
 		id := w.e.ID(fmt.Sprintf("shared%d", lane))
 		if err := w.must(nil, "run", "-d", "-b", b.Dir, id); err != nil {

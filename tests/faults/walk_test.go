@@ -73,7 +73,7 @@ func (p point) actions() []string {
 		return []string{"fail(ENOSPC)", "kill(SIGKILL)", "kill(SIGSEGV)", "kill(SIGSTOP)", "hang"}
 	case p.side() == "runtime":
 		return []string{"fail(ENOSPC)", "kill(SIGKILL)", "kill(SIGSEGV)", "kill(SIGSTOP)", "hang", "close", "garbage"}
-	case p.step() == "execute":
+	case p.step() == "execute" || p.frame() == "taken":
 		// A closed socket, after executing, and no death: that is what execve looks like.
 		return []string{"fail(ENOSPC)", "kill(SIGKILL)", "kill(SIGSEGV)", "kill(SIGSTOP)", "hang", "garbage", "exit"}
 	}
@@ -337,7 +337,7 @@ func (w *walk) harmless(f fault) bool {
 		return w.name == "delete" || w.runs() // poststop: a warning
 	case f.name == "runtime: run hooks":
 		return w.name == "delete"
-	case (w.name == "start" || w.name == "run --init") && f.step() == "execute":
+	case (w.name == "start" || w.name == "run --init") && (f.step() == "execute" || f.frame() == "taken"):
 		// Its parent (another process, or the built-in init) may have reaped the stage before the runtime
 		// could look at it, and then nothing tells a stage that died from a program that did.
 		return strings.HasPrefix(f.action, "kill") || f.action == "exit"
@@ -357,6 +357,8 @@ func (w *walk) checkText(f fault, stderr string) error {
 	// The stage that start speaks to, or that is below the built-in init, is another's child, who may
 	// have reaped it: then the step of a death is lost with its name.
 	reaped := strings.ReplaceAll(line, "stage-1: ", f.side()+": "+f.step()+": ")
+	// Once its filter is loaded the stage does not change its name any more.
+	line = strings.ReplaceAll(line, "stage-1: load seccomp filter: ", "stage-1: "+f.step()+": ")
 	for _, word := range f.words() {
 		if w.name == "run --init" && strings.Contains(line, "exit status "+fmt.Sprint(f.exitCode())) {
 			continue // the built-in init passes a death by signal on
@@ -392,8 +394,8 @@ func (f fault) words() []string {
 		return []string{at, f.frame(), ": ENOSPC (28)"}
 	case name == "fail":
 		return []string{at + ": failpoint: ENOSPC (28)"}
-	case f.ofRuntime(): // close, garbage: the stage tells, or its end
-		return []string{"stage-"}
+	case f.ofRuntime(): // close, garbage: told by whoever meets it first
+		return []string{"container "}
 	case name == "kill" && what != "SIGSTOP":
 		return []string{at, fmt.Sprintf(": killed by %s (%d) ", what, unix.SignalNum(what))}
 	case f.silent(), f.action == "close" && f.side() == "stage-0" && f.frame() == "ready":
@@ -527,4 +529,3 @@ func statusIn(state string) string {
 	status, _, _ := strings.Cut(rest, `"`)
 	return status
 }
-
