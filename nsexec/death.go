@@ -118,18 +118,18 @@ func (t *talk) status() *unix.WaitStatus {
 	return nil
 }
 
-// statusOf tells how another's child has ended: from Linux 6.15 on its pidfd does, and before /proc
-// until its parent has reaped it; nil where that was quicker.
+// statusOf tells how another's child has ended: /proc does until its parent has reaped it, and then,
+// from Linux 6.15 on, its pidfd. nil where neither can.
 func statusOf(pid int, pidfd *os.File) *unix.WaitStatus {
-	info := unix.PidfdInfo{Mask: pidfdInfoExit}
-	if unix.IoctlPidfdInfo(int(pidfd.Fd()), &info) == nil && info.Mask&pidfdInfoExit != 0 {
-		status := unix.WaitStatus(info.Exit_code)
-		return &status
-	}
 	s, err := readStat(pid)
 	same, perr := pidOf(pidfd)
 	if err == nil && perr == nil && s.state == "Z" && same == pid { // and not of a successor
 		return &s.exit
+	}
+	info := unix.PidfdInfo{Mask: pidfdInfoExit}
+	if unix.IoctlPidfdInfo(int(pidfd.Fd()), &info) == nil && info.Mask&pidfdInfoExit != 0 {
+		status := unix.WaitStatus(info.Exit_code)
+		return &status
 	}
 	return nil
 }

@@ -18,11 +18,16 @@ var update = flag.Bool("update", false, "write testdata/points.txt anew")
 // pointsFile lists the points of each verb. docs/failures.md is made from it.
 const pointsFile = "testdata/points.txt"
 
+const heldExec = "goes with exec --exec-wait-fifo; tests/processes"
+
 // unreached has the points that no verb of the walk passes on any host, and why.
 var unreached = map[string]string{
 	"stage-1: set exec label":       "needs AppArmor or SELinux in the kernel",
 	"stage-1: remount":              "for a mount that is there already with other flags; tests/spec has it",
 	"stage-1: set memory policy":    "needs NUMA in the kernel",
+	"stage-1: wait for fifo":        heldExec,
+	"stage-1: write frame holding":  heldExec,
+	"runtime: read frame holding":   heldExec,
 	"runtime: move network devices": "takes a device of the host; tests/integration/netdev_test.go has its failures",
 	"runtime: apply resctrl group":  "needs resctrl in the CPU",
 	"runtime: wait for readiness":   "goes with sd_notify; tests/integration has it",
