@@ -303,6 +303,18 @@ test-vm: deps-vm test-build ## the root tests in a virtual machine with pure cgr
 # What every suite with long forms runs in `make soak`.
 soak = $(call suite,soak-$(1),env RUNACK_SOAK=1 $(3) $(GO) test -json -count=1 -timeout 12h $(TESTFLAGS) $(2))
 
+CONTAINERD := $(BUILD)/containerd/containerd
+
+# containerd 2.x is a module of its own, so that nothing of it gets into ours.
+$(CONTAINERD): tests/containerd/go.mod tests/containerd/go.sum
+	@mkdir -p $(@D)
+	cd tests/containerd && GOFLAGS= $(GO) build -o '$(abspath $(@D))/' tool
+	@touch $@
+
+.PHONY: test-containerd
+test-containerd: test-build $(CONTAINERD) ## the shim with containerd 2.x, which is built first (some minutes)
+	@rm -rf $(RESULTS); $(call suite,containerd,env RUNACK_CONTAINERD='$(abspath $(BUILD)/containerd)' $(gotest) -run 'Containerd|Race' ./tests/shim); $(COUNT) sum $(RESULTS)
+
 .PHONY: soak
 soak: test-build ## the long forms of the tests (hours)
 	@rm -rf $(RESULTS)

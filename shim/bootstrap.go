@@ -177,6 +177,9 @@ func listen(address string) (*os.File, error) {
 		if err == nil {
 			return nil, conn.Close()
 		}
+		if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ENOENT) {
+			return nil, fmt.Errorf("listen: there is a shim that does not answer: %w", err)
+		}
 		// What a killed shim has left behind.
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err

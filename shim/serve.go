@@ -44,10 +44,7 @@ func Serve(p Params, socket *os.File, ttrpcAddress string) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(context.Background(), counted) }()
 	go s.giveMemoryBack()
-	err = s.serve(server, counted, served)
-	// The socket goes last: until then a `start` that finds it finds us.
-	_ = os.Remove(listener.Addr().String())
-	return err
+	return s.serve(server, counted, served)
 }
 
 // serve waits for a reason to end.
@@ -63,6 +60,9 @@ func (s *Service) serve(server *ttrpc.Server, l *countingListener, served <-chan
 		logrus.Infof("the shim ends by %v; its containers go on", sig)
 	case err = <-served:
 	}
+	// The name goes first, while it is still ours: a shim of the same group that starts from here on
+	// makes it anew.
+	_ = os.Remove(l.Addr().String())
 	s.close()
 	// The answer to Shutdown may be on its way.
 	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)

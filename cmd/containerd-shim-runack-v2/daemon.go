@@ -23,8 +23,11 @@ func launch(p *shim.Params, socket *os.File, debug bool) (*os.Process, error) {
 	if debug {
 		args = append(args, "-debug")
 	}
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Args[0] = os.Args[0]
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, args...)
 	cmd.Dir = p.Bundle
 	cmd.ExtraFiles = []*os.File{socket}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
