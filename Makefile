@@ -2,7 +2,7 @@
 #
 # What goes where: bin/ holds what is installed, build/ everything else (results of tests, the
 # sanitized stage, tools). The only files made inside source folders are nsexec/stage.bin and
-# seccomp/compiler.{bin,id}, because go:embed cannot reach outside its package.
+# internal/seccomp/compiler.{bin,id}, because go:embed cannot reach outside its package.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -123,7 +123,7 @@ nsexec/stage.bin: $(STAGE_DEPS) $(BUILD)/stage-flags
 
 # libseccomp's archive is glibc's, so this one is linked with it. It runs when a profile is met for
 # the first time.
-COMPILER_SRC := seccomp/compiler/compiler.c
+COMPILER_SRC := internal/seccomp/compiler/compiler.c
 COMPILER_CFLAGS := -std=c11 -D_GNU_SOURCE -Os $(WARNINGS) $(WARNINGS_GCC) -ffunction-sections -fdata-sections -fstack-protector-strong
 COMPILER_LDFLAGS := -static -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro -Wl,-z,now -Wl,--build-id=none -s
 
@@ -131,16 +131,16 @@ $(BUILD)/compiler-flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(COMPILER_CFLAGS) $(COMPILER_LDFLAGS)' >$@.new; \
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-seccomp/compiler.bin: $(COMPILER_SRC) $(BUILD)/compiler-flags
+internal/seccomp/compiler.bin: $(COMPILER_SRC) $(BUILD)/compiler-flags
 	@[ -e /usr/include/seccomp.h ] || { echo "make: libseccomp's static library is missing: run \`make deps\` first" >&2; exit 1; }
 	$(CC) $(COMPILER_CFLAGS) $(COMPILER_LDFLAGS) -o $@.new $(COMPILER_SRC) -lseccomp
 	@mv $@.new $@
 
 # What a compiled program depends on, for the key of its cache entry.
-seccomp/compiler.id: seccomp/compiler.bin $(sort $(filter-out %_test.go,$(wildcard seccomp/*.go)))
+internal/seccomp/compiler.id: internal/seccomp/compiler.bin $(sort $(filter-out %_test.go,$(wildcard internal/seccomp/*.go)))
 	@cat $^ | sha256sum | cut -d' ' -f1 >$@
 
-EMBEDDED := nsexec/stage.bin seccomp/compiler.bin seccomp/compiler.id
+EMBEDDED := nsexec/stage.bin internal/seccomp/compiler.bin internal/seccomp/compiler.id
 
 # The build with failpoints, for tests/faults: both sides of it, and never installed.
 FAILPOINTS := $(BUILD)/runack-failpoints

@@ -5,7 +5,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"runack/specjson"
+	"runack/internal/specjson"
 )
 
 // decode reads one JSON document into v, which points to a type of the runtime specification.

@@ -13,7 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // Create makes the container's directories, ready to be joined but without limits. It refuses, in

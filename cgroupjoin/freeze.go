@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // freezeTimeout bounds the wait for a v2 cgroup to come to rest. A task in an uninterruptible sleep

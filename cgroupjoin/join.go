@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // A Target is where one process is to go: the container's own cgroup, a sub-cgroup of it, or the one

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // OOMKills counts the processes of the cgroup that the kernel has killed for want of memory. It is 0

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // OOMWatch tells when the kernel kills for want of memory in a cgroup. It is one descriptor, for an

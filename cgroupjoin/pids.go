@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
 
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // mainPath is the directory that stands for the cgroup where one has to: the devices hierarchy on

@@ -1,6 +1,6 @@
 package cgroupjoin
 
-import "runack/specjson"
+import "runack/internal/specjson"
 
 // savedFields are the keys of a Saved in JSON.
 var savedFields = []string{"layout", "paths", "path", "systemd", "slice", "prefix", "name", "rootless", "made", "resources", "devices"}

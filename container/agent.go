@@ -10,7 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"runack/act"
+	"runack/internal/act"
 )
 
 // An agent decides about the system calls that a profile's SCMP_ACT_NOTIFY asks about. It listens

@@ -6,11 +6,11 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"runack/act"
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
-	"runack/smallfile"
+	"runack/internal/act"
+	"runack/internal/smallfile"
 )
 
 // A Container is a handle on one container. It belongs to one goroutine; other handles, in this

@@ -11,11 +11,11 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
-	"runack/act"
 	"runack/bundle"
 	"runack/cgroupjoin"
 	"runack/handshake"
-	"runack/netdev"
+	"runack/internal/act"
+	"runack/internal/netdev"
 	"runack/nsexec"
 	"runack/plan"
 )

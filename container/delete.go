@@ -11,9 +11,9 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/internal/act"
 	"runack/nsexec"
 )
 

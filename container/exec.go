@@ -10,9 +10,9 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
-	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/internal/act"
 	"runack/nsexec"
 	"runack/plan"
 )

@@ -13,8 +13,8 @@ import (
 
 	"runack/bundle"
 	"runack/cgroupjoin"
+	"runack/internal/smallfile"
 	"runack/plan"
-	"runack/smallfile"
 )
 
 // inUserNamespace says whether this runtime runs in a user namespace other than the initial one:

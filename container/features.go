@@ -4,7 +4,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 
 	"runack/bundle"
-	"runack/seccomp"
+	"runack/internal/seccomp"
 )
 
 // Features answers `features`: what the configuration may say, less what this machine's kernel and

@@ -8,8 +8,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"runack/bundle"
+	"runack/internal/seccomp"
 	"runack/plan"
-	"runack/seccomp"
 )
 
 // filterCache is the directory of compiled filters in the store's root. No ID has such a name.

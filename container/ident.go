@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"runack/internal/smallfile"
 	"runack/nsexec"
-	"runack/smallfile"
 )
 
 // An Ident tells one process from every later one with the same pid: the kernel gives pids out

@@ -6,9 +6,9 @@ import (
 	"os"
 	"time"
 
-	"runack/act"
 	"runack/cgroupjoin"
 	"runack/handshake"
+	"runack/internal/act"
 	"runack/nsexec"
 	"runack/plan"
 )

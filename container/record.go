@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/cgroupjoin"
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // The files of a state directory; start.sock is bound by nsexec.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"runack/cgroupjoin"
-	"runack/specjson"
+	"runack/internal/specjson"
 )
 
 // The record's JSON without reflection: every command reads one, and a run writes five. Encoding the

@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"testing"
 
-	"runack/specjson"
-	"runack/specjson/filled"
+	"runack/internal/specjson"
+	"runack/internal/specjson/filled"
 )
 
 // records are a record with all fields, one with none, and one with each field alone.

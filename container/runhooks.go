@@ -6,9 +6,9 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
-	"runack/act"
 	"runack/hooks"
-	"runack/specjson"
+	"runack/internal/act"
+	"runack/internal/specjson"
 )
 
 // stateJSON is the state that a hook reads.

@@ -12,8 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	"runack/act"
 	"runack/handshake"
+	"runack/internal/act"
 	"runack/nsexec"
 )
 

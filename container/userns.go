@@ -11,8 +11,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"runack/internal/smallfile"
 	"runack/plan"
-	"runack/smallfile"
 )
 
 // userNSMaps reads the id maps of the user namespace at path, and whether setgroups is denied there.

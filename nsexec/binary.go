@@ -3,7 +3,7 @@ package nsexec
 import (
 	"sync"
 
-	"runack/sealed"
+	"runack/internal/sealed"
 )
 
 // stageFD is a sealed copy of the stage, made once a process.

@@ -3,7 +3,7 @@ package nsexec
 import (
 	"os"
 
-	"runack/act"
+	"runack/internal/act"
 )
 
 // CleanAttr is all that a process started by Clean has.

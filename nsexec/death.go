@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // stepsDef is the stage's own list of steps, with the exit code of each.

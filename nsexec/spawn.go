@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"runack/act"
 	"runack/handshake"
+	"runack/internal/act"
 )
 
 // Options say how to start a stage and how to speak with it.

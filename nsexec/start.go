@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/handshake"
-	"runack/smallfile"
+	"runack/internal/smallfile"
 )
 
 // startSocket is the name of the start socket in a container's state directory.

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"runack/act"
 	"runack/handshake"
+	"runack/internal/act"
 )
 
 // talk is the conversation with stage-1, over the sync socket or the start socket.

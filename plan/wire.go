@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"runack/specjson"
+	"runack/internal/specjson"
 )
 
 // WireSteps gives the steps as the stage reads them: a JSON array of objects, each with its "op".

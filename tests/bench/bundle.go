@@ -71,7 +71,7 @@ func (b *bench) starterSpec() (*specs.Spec, error) {
 
 // withDockerSeccomp adds Docker's default profile.
 func withDockerSeccomp(spec *specs.Spec) error {
-	data, err := os.ReadFile("seccomp/testdata/docker-default.json")
+	data, err := os.ReadFile("internal/seccomp/testdata/docker-default.json")
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"runack/act"
+	"runack/internal/act"
 	"runack/nsexec"
 	"runack/tests/harness"
 )

@@ -23,7 +23,7 @@ func seccomp(p *specs.LinuxSeccomp) harness.Edit {
 // dockerProfile is the default profile as dockerd writes it into config.json.
 func dockerProfile(t testing.TB) *specs.LinuxSeccomp {
 	t.Helper()
-	data, err := os.ReadFile("../../seccomp/testdata/docker-default.json")
+	data, err := os.ReadFile("../../internal/seccomp/testdata/docker-default.json")
 	if err != nil {
 		t.Fatal(err)
 	}

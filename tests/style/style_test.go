@@ -80,8 +80,12 @@ var mayImport = map[string][]string{
 	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
 
+// room is the folder's first name; each folder of internal is a room of its own.
 func room(folder string) string {
-	first, _, _ := strings.Cut(folder, "/")
+	first, rest, _ := strings.Cut(folder, "/")
+	if first == "internal" {
+		first, _, _ = strings.Cut(rest, "/")
+	}
 	return first
 }
 

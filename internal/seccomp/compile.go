@@ -15,8 +15,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"runack/internal/sealed"
 	"runack/plan"
-	"runack/sealed"
 )
 
 // compilerBinary is the static executable that the Makefile builds from folder compiler.

@@ -1,7 +1,7 @@
 // Command gen writes specjson/specs_gen.go: a reader for every Linux type of the runtime
 // specification that config.json reaches, and a writer for those that a container's record holds. It
 // reads the types by reflection, so that a new version of the specification needs nothing but
-// `go generate ./specjson`. It refuses to guess: a kind of field that it does not know stops it.
+// `go generate ./internal/specjson`. It refuses to guess: a kind of field that it does not know stops it.
 package main
 
 import (

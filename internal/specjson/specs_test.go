@@ -12,13 +12,13 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"runack/specjson/filled"
+	"runack/internal/specjson/filled"
 )
 
 // configs are real configurations.
 func configs(t testing.TB) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob("../plan/testdata/*.config.json")
+	files, err := filepath.Glob("../../plan/testdata/*.config.json")
 	if err != nil || len(files) < 3 {
 		t.Fatal("configurations of the plan's tests: ", files, err)
 	}
