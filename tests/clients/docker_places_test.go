@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,11 +67,13 @@ var dockerPlaces = []feature[docker]{
 		wantEqual(d.T, "a guest when the owner ends", d.wait(other), "137")
 	}},
 	{"--network container:", func(d docker) {
+		d.needsBridge()
 		id := d.waiter()
 		out := d.out(with("--network", "container:"+id), "ip", "-o", "addr", "show", "eth0")
 		wantContains(d.T, "the address", out, d.inspect(id, "{{.NetworkSettings.IPAddress}}")+"/")
 	}},
 	{"--network bridge, --publish", func(d docker) {
+		d.needsBridge()
 		id := d.start(with("--publish", "8080:80"), "sh", "-c",
 			"mkdir /srv && echo page >/srv/index.html && echo ready && exec httpd -f -p 80 -h /srv")
 		d.logged(id, "ready")
@@ -81,7 +84,12 @@ var dockerPlaces = []feature[docker]{
 	}},
 	{"--network none, host", func(d docker) {
 		wantEqual(d.T, "none", d.out(with("--network", "none"), "ls", "/sys/class/net"), "lo\n")
-		wantContains(d.T, "host", d.out(with("--network", "host"), "ls", "/sys/class/net"), "docker0")
+		own := d.out(with("--network", "host"), "readlink", "/proc/self/ns/net")
+		want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", d.daemon.Pid))
+		if err != nil {
+			d.T.Fatal(err)
+		}
+		wantEqual(d.T, "host", own, want+"\n")
 	}},
 	{"--uts host, --cgroupns", func(d docker) {
 		name, err := os.Hostname()
