@@ -416,6 +416,14 @@ var podmanRoot = []feature[podman]{
 		p.ok("pod", "stop", "--time", "1", pod)
 		p.ok("pod", "start", pod)
 		p.ok("pod", "rm", "--force", "--time", "1", pod)
+		// podman forgets the pod's own cgroup where a hierarchy has no controller, with runc too.
+		forgotten, err := filepath.Glob(filepath.Join("/sys/fs/cgroup/*", p.Cgroup(pod)))
+		if err != nil {
+			p.T.Fatal(err)
+		}
+		for _, dir := range forgotten {
+			_ = os.Remove(dir)
+		}
 	}},
 	{"conmon's exit files", func(p podman) {
 		// conmon leaves them for whoever asks next, also when podman itself was not there.
