@@ -38,7 +38,8 @@ func TestEventsStats(t *testing.T) {
 	}
 	stats := event.Data
 	wantEqual(t, "type and id", event.Type+" "+event.ID, "stats "+id)
-	if harness.HasController("pids") && (stats.Pids.Limit != 17 || stats.Pids.Current != 1) {
+	// runc 1.1 may still have a thread of its own there.
+	if harness.HasController("pids") && harness.IsRunack() && (stats.Pids.Limit != 17 || stats.Pids.Current != 1) {
 		t.Errorf("pids: %+v", stats.Pids)
 	}
 	if harness.HasController("memory") && (stats.Memory.Usage.Limit != 64<<20 || stats.Memory.Usage.Usage == 0 || len(stats.Memory.Raw) == 0) {
@@ -56,6 +57,7 @@ func TestEventsStats(t *testing.T) {
 // Statistics at every interval, and an end when the container ends.
 func TestEventsAtAnInterval(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("on v1 runc waits for the removal of the cgroup")
 	id, pid := detached(e)
 	events := e.Runtime("events", "--interval", "20ms", id).Piped().Start()
 	for range 3 {
@@ -65,7 +67,7 @@ func TestEventsAtAnInterval(t *testing.T) {
 	}
 	e.OK("kill", id, "KILL")
 	e.WaitExit(pid)
-	if r := events.Wait(); r.Code != 0 && harness.IsRunack() {
+	if r := events.Wait(); r.Code != 0 {
 		t.Error(r)
 	}
 	e.OK("delete", id)
@@ -77,8 +79,8 @@ func TestEventsOfAStoppedContainer(t *testing.T) {
 	e.OK("kill", id, "KILL")
 	e.WaitExit(pid)
 	harness.OneLine(t, e.Fails(1, "events", "--stats", id), "container with id "+id+" is not running")
-	e.OK("delete", id)
 	harness.OneLine(t, e.Fails(1, "events", "--interval", "0s", id), "duration interval must be greater than 0")
+	e.OK("delete", id)
 }
 
 // ps lists the processes of the container and no others, as ps(1) does or as JSON.

@@ -68,8 +68,8 @@ func TestUpdateByFlags(t *testing.T) {
 	for _, row := range updateFlags {
 		t.Run(strings.Join(row.flags, " "), func(t *testing.T) {
 			e := e.On(t)
-			if !harness.IsRunack() && row.flags[0] == "--cpu-burst" {
-				t.Skip("runc 1.1 has no --cpu-burst")
+			if flag := row.flags[0]; !harness.IsRunack() && (flag == "--cpu-burst" || flag == "--cpu-idle") {
+				t.Skipf("runc 1.1 has no %s", flag)
 			}
 			wantEqual(t, "output", e.OK(append(append([]string{"update"}, row.flags...), id)...), "")
 			for _, f := range row.files {
