@@ -43,6 +43,7 @@ func TestRandomInterleavings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
+	before := runtime.NumGoroutine()
 	rounds := stressRounds()
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -67,6 +68,13 @@ func TestRandomInterleavings(t *testing.T) {
 	workers.Wait()
 	if !s.idle() {
 		t.Error("tasks are left")
+	}
+	// What has been told may have a goroutine or two that are about to end.
+	for late := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+			break
+		}
 	}
 	if st := s.reaper.Stats(); st.Watched+st.Open+st.Held > 0 {
 		t.Errorf("the reaper still has %+v", st)

@@ -257,7 +257,7 @@ func (d *daemon) connect(address string) *shim {
 // ctx ends with the wait's limit.
 func (d *daemon) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Deadline(limit))
-	d.T.Cleanup(cancel)
+	context.AfterFunc(ctx, cancel)
 	return ctx
 }
 
