@@ -15,7 +15,9 @@ import (
 // Every daemon gets a mount namespace with an empty /run, where programs keep sockets under fixed
 // names, and a network namespace, where it may set up bridges and filters as it likes.
 // The mounts are shared, as systemd leaves them, with nobody outside.
-const ownHost = `mount --make-rshared / && mount -t tmpfs -o mode=755 tmpfs /run && busybox ip link set lo up && exec "$@"`
+// busybox does it, as a small system may have neither mount(8) nor ip(8).
+const ownHost = `busybox mount --make-rshared / && busybox mount -t tmpfs -o mode=755 tmpfs /run &&
+	busybox ip link set lo up && exec "$@"`
 
 // daemon starts a daemon in a host of its own and waits until it says that it is ready
 // (sd_notify(3)). ownHost can be preceded by more preparations.

@@ -31,7 +31,7 @@ func ordinary(e *harness.Env, subuids bool) (prepare string, user []string) {
 	}
 	for name, text := range files {
 		e.File("etc/"+name, text)
-		prepare += fmt.Sprintf("{ [ -e /etc/%[2]s ] || : >/etc/%[2]s; } && mount --bind %[1]s/%[2]s /etc/%[2]s && ", filepath.Join(e.Dir, "etc"), name)
+		prepare += fmt.Sprintf("{ [ -e /etc/%[2]s ] || : >/etc/%[2]s; } && busybox mount -o bind %[1]s/%[2]s /etc/%[2]s && ", filepath.Join(e.Dir, "etc"), name)
 	}
 	home := e.File("home/.profile", "")
 	for _, path := range []string{filepath.Dir(home), home} {
