@@ -30,11 +30,12 @@ type SavedRDT struct {
 
 // NewRDT prepares the group of linux.intelRdt. It touches nothing.
 func NewRDT(id string, r *specs.LinuxIntelRdt) (*RDT, error) {
+	// "/" is the default group, the root of the file system (config-linux.md).
+	if r.ClosID == "." || r.ClosID == ".." || r.ClosID != "/" && strings.ContainsAny(r.ClosID, "/\n") {
+		return nil, rdtError("closID "+r.ClosID, unix.EINVAL, "invalid intelRdt.ClosID")
+	}
 	if !intelrdt.IsEnabled() {
 		return nil, rdtError("", unix.ENOENT, "intelRdt is specified in config, but Intel RDT is not enabled")
-	}
-	if r.ClosID == "." || r.ClosID == ".." || strings.ContainsAny(r.ClosID, "/\n") {
-		return nil, rdtError("closID "+r.ClosID, unix.EINVAL, "invalid intelRdt.ClosID")
 	}
 	if err := checkSchemas(r.L3CacheSchema, r.MemBwSchema); err != nil {
 		return nil, err

@@ -103,8 +103,8 @@ static int seccomp_run(struct stage *s, const void *args)
 		flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	long r = sys_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog));
 	if (r < 0)
-		return stage_fail(s, (int)r, "filter", r == -EACCES ?
-				  "needs CAP_SYS_ADMIN or no_new_privs" : NULL);
+		return stage_fail(s, (int)r, "filter",
+				  r == -EACCES ? "needs CAP_SYS_ADMIN or no_new_privs" : NULL);
 	/* With SECCOMP_FILTER_FLAG_TSYNC a positive value would be a thread; there is only one. */
 	s->filtered = true;
 	return listener ? hand_over(s, (int)r) : 0;

@@ -1,8 +1,11 @@
 package integration
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -338,4 +341,49 @@ func TestSeccompErrorsNameTheField(t *testing.T) {
 			wantContains(t, "create", e.Fails(1, "create", "-b", b.Dir, e.ID("c")), "config.json: "+r.want)
 		})
 	}
+}
+
+// A startContainer hook is a file of the container's, so the filter is loaded for it too. Nobody
+// answers its notifications: the kernel says ENOSYS.
+func TestSeccompHoldsForStartContainerHooks(t *testing.T) {
+	e := harness.New(t)
+	a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
+	defer a.stop()
+	p := notified(a.path, "getsid")
+	p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{"getpgid"}, Action: specs.ActErrno, ErrnoRet: new(uint(unix.EDOM))})
+	p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+	script := fmt.Sprintf("probe call %d 1 >/journal; probe call %d 1 >>/journal", unix.SYS_GETPGID, unix.SYS_GETSID)
+	out := run(e, harness.WritableRoot, seccomp(p), harness.Args("cat", "/journal"), func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/bin"}}}}
+	})
+	wantEqual(t, "the hook's calls", out, negative(unix.EDOM)+"\n"+negative(unix.ENOSYS)+"\n")
+}
+
+// A filter that was changed behind our back is made anew.
+func TestAChangedFilterIsNotLoaded(t *testing.T) {
+	e := harness.New(t)
+	id, _ := detached(e, seccomp(dockerProfile(t)))
+	forbidden := append([]string{"exec", id}, call(unix.SYS_KEYCTL, 0, 0)...)
+	wantEqual(t, "forbidden", strings.TrimSpace(e.OK(forbidden...)), negative(unix.EPERM))
+	entries, err := filepath.Glob(filepath.Join(e.Root, "@seccomp", "*"))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("in the cache: %v, %v", entries, err)
+	}
+	data, err := os.ReadFile(entries[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Every ERRNO|EPERM becomes an ALLOW.
+	changed := bytes.ReplaceAll(data, []byte{6, 0, 0, 0, 1, 0, 5, 0}, []byte{6, 0, 0, 0, 0, 0, 0xff, 0x7f})
+	if bytes.Equal(changed, data) {
+		t.Fatal("the entry has no such instruction")
+	}
+	if err := os.WriteFile(entries[0], changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "forbidden still", strings.TrimSpace(e.OK(forbidden...)), negative(unix.EPERM))
+	if again, err := os.ReadFile(entries[0]); err != nil || !bytes.Equal(again, data) {
+		t.Errorf("the entry was not mended: %v", err)
+	}
+	remove(e, id)
 }

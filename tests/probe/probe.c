@@ -322,7 +322,10 @@ static int call32(int n, char **words)
 	long r = strtol(words[0], NULL, 0);
 
 	/* The kernel takes this for a call of i386, whatever the program is. */
-	__asm__ volatile("int $0x80" : "+a"(r) : "b"(n > 1 ? strtol(words[1], NULL, 0) : 0) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "+a"(r)
+			 : "b"(n > 1 ? strtol(words[1], NULL, 0) : 0)
+			 : "memory", "r8", "r9", "r10", "r11");
 	printf("%d\n", (int)r);
 	return 0;
 #else

@@ -42,8 +42,8 @@ static struct arch {
 } archs[MAX_ARCHS];
 static size_t n_archs;
 
-__attribute__((noreturn, format(printf, 3, 4))) static void refuse(const char *where, uint32_t index,
-								  const char *fmt, ...)
+__attribute__((noreturn, format(printf, 3, 4))) static void
+refuse(const char *where, uint32_t index, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -195,7 +195,8 @@ static void add_arch(uint32_t index, char *line)
 		malformed("more than one word after arch");
 	if (token == 0)
 		refuse("arch", index, "libseccomp %u.%u.%u does not know this architecture",
-		       seccomp_version()->major, seccomp_version()->minor, seccomp_version()->micro);
+		       seccomp_version()->major, seccomp_version()->minor,
+		       seccomp_version()->micro);
 	int e = seccomp_arch_add(filter, token);
 	if (e && e != -EEXIST)
 		refuse("arch", index, "libseccomp: add architecture: %s", strerror(-e));
@@ -343,7 +344,8 @@ int main(int argc, char **argv)
 	 * does not ask the kernel, and what it makes depends on the request alone. */
 	if (seccomp_api_set(6))
 		refuse("request", 0, "libseccomp %u.%u.%u is too old: 2.5.0 is the least",
-		       seccomp_version()->major, seccomp_version()->minor, seccomp_version()->micro);
+		       seccomp_version()->major, seccomp_version()->minor,
+		       seccomp_version()->micro);
 	read_request();
 	compile();
 	answer();
