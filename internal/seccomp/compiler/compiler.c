@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -331,22 +332,48 @@ static int list_archs(char **names)
 	return fflush(stdout) ? 2 : 0;
 }
 
+/*
+ * Leaves this process nothing but memory, its standard output and its end: a fault of libseccomp or
+ * of what is above gets a stranger no further. Where a filter cannot be loaded it goes without.
+ */
+static void lock_up(void)
+{
+	static const int allowed[] = { SCMP_SYS(write),  SCMP_SYS(brk),     SCMP_SYS(munmap),
+				       SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(exit_group) };
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+	if (!f)
+		return;
+	int e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	for (size_t i = 0; !e && i < ARRAY_SIZE(allowed); i++)
+		e = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (!e)
+		(void)seccomp_load(f);
+	seccomp_release(f);
+}
+
 int main(int argc, char **argv)
 {
+	/* Its own buffer, since the C library would ask what kind of file standard output is. */
+	static char buffer[4096];
 	/* No profile that fits into a request needs more; some could ask for more. */
 	const struct rlimit memory = { 1 << 30, 1 << 30 };
 
+	(void)setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	(void)setrlimit(RLIMIT_AS, &memory);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (argc > 1 && strcmp(argv[1], "arch") == 0)
 		return list_archs(argv + 2);
+	read_request();
+	/* Before the API level is set: libseccomp 2.5 could load nothing after it. */
+	lock_up();
 	/* All that API level 6 stands for is in every kernel that the stage needs. Said so, libseccomp
 	 * does not ask the kernel, and what it makes depends on the request alone. */
 	if (seccomp_api_set(6))
 		refuse("request", 0, "libseccomp %u.%u.%u is too old: 2.5.0 is the least",
 		       seccomp_version()->major, seccomp_version()->minor,
 		       seccomp_version()->micro);
-	read_request();
 	compile();
 	answer();
 	return 0;
