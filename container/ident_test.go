@@ -3,6 +3,7 @@ package container
 import (
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,19 +65,34 @@ func TestIdentTellsRecycledPidsApart(t *testing.T) {
 	wantAlive(t, Ident{Pid: -1, Start: self.Start}, false)
 }
 
-func TestIdentOfThreadIsNoProcess(t *testing.T) {
-	// One locked goroutine has the main thread at most, so one of two has another.
-	for range 2 {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		done := make(chan struct{})
-		go func() {
+func init() {
+	// Tells the number of a thread that is not the process's first one.
+	helpers["thread"] = func([]string) error {
+		other := make(chan int)
+		var look func()
+		look = func() {
 			runtime.LockOSThread()
-			wantAlive(t, Ident{Pid: unix.Gettid(), Start: 1}, false)
-			close(done)
-		}()
-		<-done
+			if unix.Gettid() == os.Getpid() {
+				go look() // on another thread, as this one is taken
+			} else {
+				other <- unix.Gettid()
+			}
+			select {}
+		}
+		go look()
+		say("%d", <-other)
+		untilEOF()
+		return nil
 	}
+}
+
+// A thread has a number and a start time, as a process has, and it is none.
+func TestIdentOfThreadIsNoProcess(t *testing.T) {
+	tid, err := strconv.Atoi(startHelper(t, "thread").line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAlive(t, mustIdent(t, tid), false)
 }
 
 func TestIdentZombieIsGone(t *testing.T) {
