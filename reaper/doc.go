@@ -48,9 +48,20 @@
 // ([GroupOptions.HoldLimit]), the [GroupOptions.Held] callback says who is waited for (and ends them), and an init
 // that is told at the limit says whom it left behind.
 //
-// # Memory
+// # Cost
 //
-// A watched process costs a pidfd and about 0.3 KiB. An exit is kept once, however many subscribers
-// there are, until the slowest has read it: about 0.2 KiB each (measured by the benchmarks). A
-// subscriber that never reads therefore costs memory, delays nobody and loses nothing.
+// Measured by the benchmarks, on two cores that other programs kept busy (load 10), Linux 6.18:
+//
+//	live processes                       10     1,000    10,000
+//	CPU time of one exit among them    74 us     86 us     98 us
+//	CPU time per exit, all at once     33 us     17 us     27 us
+//	a look for unknown zombies          2 us    180 us   3700 us
+//
+// The first row is nearly flat: an exit costs the same however many live. The last one grows with the
+// number of children, and is what the budget is for: the 10,000 were looked through 7 times in the
+// second in which 529 of them ended.
+//
+// A watched process costs a pidfd and 150 bytes. An exit is kept once, however many subscribers there
+// are, until the slowest has read it: 180 bytes each. A subscriber that never reads therefore costs
+// memory, delays nobody and loses nothing.
 package reaper

@@ -23,14 +23,6 @@ static const struct field hold_fields[] = {
 	FIELD(struct hold_args, F_BOOL, detach, "detach", FIELD_OPTIONAL),
 };
 
-/* The runtime leaves now. What fails from here on is told by the exit code alone. */
-static void let_runtime_go(struct stage *s)
-{
-	(void)prctl(PR_SET_PDEATHSIG, 0);
-	(void)close(s->sync.fd);
-	s->sync.fd = -1;
-}
-
 static int open_fifo(struct stage *s, int fd)
 {
 	char path[32];
@@ -56,12 +48,18 @@ static int hold_run(struct stage *s, const void *args)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int e = die_of_signals(s);
 
-	if (!e)
-		e = sync_report(s, "holding");
 	if (e)
 		return e;
 	if (a->detach)
-		let_runtime_go(s);
+		(void)prctl(PR_SET_PDEATHSIG, 0); /* the runtime leaves once it has the report */
+	e = sync_report(s, "holding");
+	if (e)
+		return e;
+	if (a->detach) {
+		/* What fails from here on is told by the exit code alone. */
+		(void)close(s->sync.fd);
+		s->sync.fd = -1;
+	}
 	close_fd int fifo = open_fifo(s, a->fd);
 	if (fifo < 0)
 		return fifo;

@@ -50,6 +50,11 @@ func TestTheBuiltInInitLeavesWithItsProgram(t *testing.T) {
 			t.Errorf("%s: %s", name, r)
 		}
 	}
+	b.Edit(harness.Probe("exit", "9"))
+	e.OK("create", "--init", "--pid-file", e.Dir+"/pid", "-b", b.Dir, e.ID("c"))
+	e.OK("start", e.ID("c"))
+	wantEqual(t, "exit code of create's", fmt.Sprint(e.WaitExit(e.ReadPid(e.Dir+"/pid")).ExitStatus()), "9")
+	e.OK("delete", e.ID("c"))
 	harness.OneLine(t, e.Fails(1, "run", "--init", "-b", e.Bundle(harness.Args("nosuch")).Dir, e.ID("c")), `exec: "nosuch": executable file not found in $PATH`)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"runack/tests/harness"
@@ -122,6 +123,31 @@ func TestAForegroundExecWaitsForItsFifo(t *testing.T) {
 	harness.OneLine(t, e.Fails(255, "exec", "-d", "--exec-wait-fifo", fifo, id, "nosuch"), "executable file not found in $PATH")
 	harness.OneLine(t, e.Fails(255, "exec", "-d", "--exec-wait-fifo", e.Dir, id, "true"), "not a fifo")
 	harness.OneLine(t, e.Fails(255, "exec", "-d", "--exec-wait-fifo", fifo+"x", id, "true"), "ENOENT")
+	remove(e, id)
+}
+
+// In a user namespace the container's root opens the fifo, and it must be allowed to.
+func TestExecWaitsForItsFifoInAUserNamespace(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("has --exec-wait-fifo")
+	id, _ := detached(e, harness.Namespace(specs.UserNamespace, ""), func(s *spec) {
+		maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		s.Linux.UIDMappings, s.Linux.GIDMappings = maps, maps
+	})
+	fifo := gate(t, e.Dir, "fifo")
+	harness.OneLine(t, e.Fails(255, "exec", "--exec-wait-fifo", fifo, id, "true"), "wait for fifo", "EACCES")
+	if err := os.Chmod(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p := e.Runtime("exec", "--exec-wait-fifo", fifo, id, "sh", "-c", "exit 4").Start()
+	f, err := os.Open(fifo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if r := p.Wait(); r.Code != 4 {
+		t.Error(r)
+	}
 	remove(e, id)
 }
 

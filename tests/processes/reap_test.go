@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,28 +57,30 @@ func zombies(e *harness.Env, id string) []string {
 	return names
 }
 
-// child is a child of a process by the name it has in ps.
-func child(t testing.TB, parent int, comm string) int {
+// child waits until a process has a child of that name in ps, and gives its pid.
+func child(t testing.TB, parent int, comm string) (pid int) {
 	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
-	if err != nil {
-		t.Fatal(err)
-	}
+	within(t, fmt.Sprintf("process %d has a child %s", parent, comm), func() bool {
+		pid = childNow(parent, comm)
+		return pid != 0
+	})
+	return pid
+}
+
+func childNow(parent int, comm string) int {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, pid := range strings.Fields(string(text)) {
-			name, err := os.ReadFile("/proc/" + pid + "/comm")
-			if err == nil && strings.TrimSpace(string(name)) == comm {
-				var n int
-				_, _ = fmt.Sscan(pid, &n)
-				return n
+		for _, field := range strings.Fields(string(text)) {
+			name, err := os.ReadFile("/proc/" + field + "/comm")
+			if pid, aerr := strconv.Atoi(field); err == nil && aerr == nil && strings.TrimSpace(string(name)) == comm {
+				return pid
 			}
 		}
 	}
-	t.Fatalf("process %d has no child %s", parent, comm)
 	return 0
 }
 

@@ -262,6 +262,11 @@ func TestAReaderThatStops(t *testing.T) {
 		wchan, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", program))
 		return strings.Contains(string(wchan), "n_tty_write") || strings.Contains(string(wchan), "wait_woken")
 	})
+	runtime, err := unix.PidfdOpen(p.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(runtime)
 	before := cpuTime(t, p.Pid)
 	for range 20 { // some hundreds of milliseconds in which it could spin
 		e.OK("state", id)
@@ -271,9 +276,10 @@ func TestAReaderThatStops(t *testing.T) {
 	}
 	p.Signal(unix.SIGTERM)
 	dies(t, program)
-	for !p.Exited() { // the program's end, then the runtime's wait for the reader
-		p.Signal(unix.SIGTERM)
-	}
+	// The next signal ends the runtime's wait for the reader, once that has begun.
+	within(t, "the runtime leaves", func() bool {
+		return unix.PidfdSendSignal(runtime, unix.SIGTERM, nil, 0) == unix.ESRCH
+	})
 	if r := p.Wait(); r.Code != 143 {
 		t.Error(r)
 	}
