@@ -42,6 +42,9 @@ func answer(what string, err error) error {
 
 func codeOf(err error) codes.Code {
 	var r *refusal
+	if st, ok := status.FromError(err); ok {
+		return st.Code()
+	}
 	switch {
 	case errors.Is(err, container.ErrNotRunning), errors.Is(err, container.ErrNotExist):
 		return errNotFound

@@ -2,6 +2,8 @@ package shim
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/containerd/containerd/api/events"
@@ -211,7 +213,7 @@ func (s *Service) launch(ctx context.Context, p *process) (*container.Process, e
 // been started.
 const createdKillLimit = 10 * time.Second
 
-// remove deletes a process that has ended, and with an init the container.
+// remove deletes a process that has ended, and with an init its execs and the container.
 func (s *Service) remove(ctx context.Context, id, execID string) (pid int, exit exitInfo, err error) {
 	p, err := s.find(id, execID)
 	if err != nil {
@@ -229,6 +231,7 @@ func (s *Service) remove(ctx context.Context, id, execID string) (pid int, exit 
 		p.io.end()
 	}
 	if p.kind == initProcess {
+		s.removeExecs(ctx, p.task)
 		err = s.engine.remove(p.task.state)
 	}
 	s.loop.do(func() {
@@ -245,6 +248,18 @@ func (s *Service) remove(ctx context.Context, id, execID string) (pid int, exit 
 		}
 	})
 	return pid, exit, err
+}
+
+// removeExecs removes what a client has not: nobody will be able to ask for it any more, but somebody
+// may still read its output.
+func (s *Service) removeExecs(ctx context.Context, t *task) {
+	var left []string
+	s.loop.do(func() { left = slices.Collect(maps.Keys(t.execs)) })
+	for _, execID := range left {
+		if _, _, err := s.remove(ctx, t.id, execID); err != nil && codeOf(err) != errNotFound {
+			warn(t.id, "exec %s is left behind: %v", execID, err)
+		}
+	}
 }
 
 // endCreated kills an init that has not been started, since only what has ended can be removed.

@@ -19,8 +19,12 @@ import (
 // with Shutdown, unless containerd has gone itself.
 const idleLimit = 10 * time.Second
 
-// answerLimit bounds the wait for answers that are on their way when the shim ends.
-const answerLimit = time.Second
+// answerGrace is what the answer to Shutdown is given to get out: ttrpc may take a connection with a
+// call on it for an idle one. answerLimit bounds the wait for others.
+const (
+	answerGrace = 100 * time.Millisecond
+	answerLimit = time.Second
+)
 
 // Serve is the shim itself: it serves the socket until it is shut down. ttrpcAddress is where
 // containerd takes events.
@@ -64,7 +68,7 @@ func (s *Service) serve(server *ttrpc.Server, l *countingListener, served <-chan
 	// makes it anew.
 	_ = os.Remove(l.Addr().String())
 	s.close()
-	// The answer to Shutdown may be on its way.
+	time.Sleep(answerGrace)
 	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
 	defer cancel()
 	_ = server.Shutdown(ctx)

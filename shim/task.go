@@ -34,7 +34,7 @@ type task struct {
 	opts  Options
 	init  *process
 
-	// Set once init has been made, by the message that says so.
+	// Set once init has been made, before the message that says so; until then nobody finds the task.
 	group  *reaper.Group
 	oom    *oomWatcher // nil where nothing counts OOM kills
 	shared bool        // init's end does not end the others: the PID namespace is not its own
@@ -221,8 +221,8 @@ func (l *loop) forget(p *process) {
 
 // sawOOMKills appends a TaskOOM if the count says that there was one that has not been told.
 func (t *task) sawOOMKills(l *loop, count uint64) {
-	if count <= t.oomKills {
-		return
+	if count <= t.oomKills || t.init.state == creating {
+		return // told, or before anything else could be
 	}
 	t.oomKills = count
 	l.publish(topicOOM, &events.TaskOOM{ContainerID: t.id})

@@ -3,6 +3,7 @@ package shim
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -173,6 +174,47 @@ func TestRootfsMounts(t *testing.T) {
 	if err != nil || strings.Contains(string(table), b.Dir) {
 		t.Errorf("left mounted: %s, %v", table, err)
 	}
+	s.quit()
+}
+
+// The paths of many layers are more than mount(2) takes.
+func TestRootfsOfManyLayers(t *testing.T) {
+	d := newDaemon(t)
+	top := d.Bundle().Rootfs
+	b := d.Bundle(harness.Args("/bin/cat", "/layer-0", "/layer-99"))
+	layers := filepath.Join(d.dir, strings.Repeat("long", 20))
+	lower := []string{}
+	for n := range 100 {
+		dir := filepath.Join(layers, fmt.Sprint(n), "fs")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("layer-", n)), []byte(fmt.Sprintln(n)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		lower = append(lower, dir)
+	}
+	base := filepath.Join(layers, "base")
+	if err := os.Rename(top, base); err != nil {
+		t.Fatal(err)
+	}
+	lower = append(lower, base)
+	id := d.ID("c")
+	s := d.start(b, id)
+	path, uri := d.output("out")
+	_, err := s.Create(d.ctx(), &taskapi.CreateTaskRequest{
+		ID: id, Bundle: b.Dir, Options: d.options(nil), Stdout: uri,
+		Rootfs: []*types.Mount{{Type: "overlay", Source: "overlay", Options: []string{"lowerdir=" + strings.Join(lower, ":")}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.begin(id, "")
+	s.end(id, "")
+	if got := d.text(path); got != "0\n99\n" {
+		t.Errorf("wrote %q", got)
+	}
+	s.remove(id, "")
 	s.quit()
 }
 

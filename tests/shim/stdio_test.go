@@ -155,6 +155,32 @@ func TestAChildThatKeepsThePipeOpen(t *testing.T) {
 	s.finish(id)
 }
 
+// A client that has gone without deleting its execs leaves nothing of them once the task is deleted.
+func TestDeleteOfATaskEndsItsExecs(t *testing.T) {
+	s, id := sleeper(t)
+	c := s.fifos("e", false)
+	defer c.in.Close()
+	s.add(id, "e", c.io, "/bin/sh", "-c", "echo here")
+	s.add(id, "never", stdio{}, "/bin/true")
+	waited := make(chan error, 1)
+	go func() {
+		_, err := s.Wait(context.Background(), &taskapi.WaitRequest{ID: id, ExecID: "never"})
+		waited <- err
+	}()
+	s.begin(id, "e")
+	s.end(id, "e")
+	s.signal(id, "", unix.SIGKILL)
+	s.end(id, "")
+	s.remove(id, "")
+	if got := s.all(c, "out"); got != "here\n" {
+		t.Errorf("wrote %q", got)
+	}
+	if err := <-waited; err != nil {
+		refused(t, codes.NotFound, err) // it came too late to wait
+	}
+	s.quit()
+}
+
 // A reader that stops holds its own process up, and nobody else; delete does not wait for it for long.
 func TestAReaderThatStops(t *testing.T) {
 	s, id := sleeper(t)
