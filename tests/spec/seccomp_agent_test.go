@@ -1,4 +1,4 @@
-package integration
+package spec
 
 import (
 	"encoding/json"
@@ -179,6 +179,7 @@ func notified(path string, names ...string) *specs.LinuxSeccomp {
 
 func TestANotificationReachesTheAgent(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("it tells the agent during create already")
 	a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
 	defer a.stop()
 	b := e.Bundle(harness.Probe("wait"), seccomp(notified(a.path, "uname")))
@@ -202,7 +203,7 @@ func TestANotificationReachesTheAgent(t *testing.T) {
 		t.Errorf("an exec's message has pid %d, init's is %d", m.Pid, pid)
 	}
 	wantEqual(t, "status in an exec's message", string(m.State.Status), "running")
-	remove(e, id)
+	e.Remove(id)
 }
 
 func wantSame(t testing.TB, what string, got, want any) {
@@ -223,11 +224,12 @@ func TestTheAgentMayBeAskedAboutTheLastSteps(t *testing.T) {
 	for _, nnp := range []bool{false, true} {
 		t.Run("no_new_privs "+strconv.FormatBool(nnp), func(t *testing.T) {
 			e := harness.New(t)
+			e.RunackOnly("its last steps are others")
 			a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
 			defer a.stop()
 			p := notified(a.path, "sendmsg", "recvmsg", "read", "close", "execve", "capset", "mmap", "munmap", "exit_group")
 			p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
-			wantEqual(t, "output", run(e, harness.Probe("args", "x"), seccomp(p), noNewPrivileges(nnp)), "[x]\n")
+			wantEqual(t, "output", e.Run(harness.Probe("args", "x"), seccomp(p), noNewPrivileges(nnp)), "[x]\n")
 			var asked []int
 			for len(a.asked) > 0 {
 				asked = append(asked, <-a.asked)
@@ -244,30 +246,32 @@ func TestTheAgentMayBeAskedAboutTheLastSteps(t *testing.T) {
 // Without its agent a container is not started, and waits for a start that finds one.
 func TestAMissingAgentFailsTheStart(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("it fails the create")
 	path := filepath.Join(e.Dir, "agent.sock")
 	b := e.Bundle(harness.Probe("wait"), seccomp(notified(path, "uname")))
 	id := e.ID("c")
 	e.OK("create", "-b", b.Dir, id)
 	wantContains(t, "start", e.Fails(1, "start", id), "connect to seccomp agent "+path+": ENOENT (2)")
-	wantStatus(e, id, "created")
+	wantContains(t, "state", e.OK("state", id), `"status": "created"`)
 	a := startAgent(t, path)
 	e.OK("start", id)
-	wantStatus(e, id, "running")
+	wantContains(t, "state", e.OK("state", id), `"status": "running"`)
 	a.listener.Close()
 	wantContains(t, "exec", e.Fails(255, "exec", id, "true"), "connect to seccomp agent "+path)
-	wantStatus(e, id, "running")
-	remove(e, id)
+	wantContains(t, "state", e.OK("state", id), `"status": "running"`)
+	e.Remove(id)
 	<-a.done
 }
 
 // A filter that forbids what telling about the listener takes ends the start, in words.
 func TestAListenerThatCannotBeHandedOver(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("its words are others")
 	a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
 	defer a.stop()
 	p := notified(a.path, "uname")
 	p.Syscalls = append(p.Syscalls, rule(specs.ActErrno, "write"))
 	b := e.Bundle(harness.Args("true"), seccomp(p))
 	// It cannot say more than by its exit code, which run sees as init's parent.
-	wantContains(t, "run", e.Fails(1, "run", "-b", b.Dir, e.ID("c")), "exit status 113 (load seccomp filter)")
+	wantContains(t, "run", e.Fails(1, "run", "-b", b.Dir, e.ID("c")), "stage-1: load seccomp filter: exit status 113")
 }

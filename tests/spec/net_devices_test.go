@@ -1,4 +1,4 @@
-package integration
+package spec
 
 import (
 	"errors"
@@ -55,6 +55,7 @@ func netDevices(devices map[string]specs.LinuxNetDevice) harness.Edit {
 
 func TestANetworkDeviceMoves(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly(newerThanRunc)
 	up, down := veth(t, "192.0.2.7/24", "198.51.100.9/32", "2001:db8::7/64"), veth(t)
 	link, err := netlink.LinkByName(up)
 	if err != nil {
@@ -63,7 +64,7 @@ func TestANetworkDeviceMoves(t *testing.T) {
 	if err := netlink.LinkSetUp(link); err != nil {
 		t.Fatal(err)
 	}
-	id, _ := detached(e, netDevices(map[string]specs.LinuxNetDevice{up: {Name: "uplink"}, down: {}}))
+	id, _ := e.Detached(netDevices(map[string]specs.LinuxNetDevice{up: {Name: "uplink"}, down: {}}))
 	out := e.OK("exec", id, "ip", "addr", "show", "dev", "uplink")
 	wantContains(t, "the device", out, "UP", "mtu 1400", "inet 192.0.2.7/24", "inet 198.51.100.9/32", "inet6 2001:db8::7/64",
 		"link/ether "+link.Attrs().HardwareAddr.String())
@@ -71,17 +72,18 @@ func TestANetworkDeviceMoves(t *testing.T) {
 	if _, err := netlink.LinkByName(up); err == nil {
 		t.Errorf("%s is still on the host", up)
 	}
-	remove(e, id)
+	e.Remove(id)
 }
 
 // The kernel fills in the first number that is free.
 func TestANetworkDeviceGetsANumber(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly(newerThanRunc)
 	a, b := veth(t, "192.0.2.7/24"), veth(t, "192.0.2.8/24")
-	id, _ := detached(e, netDevices(map[string]specs.LinuxNetDevice{a: {Name: "eth%d"}, b: {Name: "eth%d"}}))
+	id, _ := e.Detached(netDevices(map[string]specs.LinuxNetDevice{a: {Name: "eth%d"}, b: {Name: "eth%d"}}))
 	wantContains(t, "eth0", e.OK("exec", id, "ip", "addr", "show", "dev", "eth0"), "192.0.2.7")
 	wantContains(t, "eth1", e.OK("exec", id, "ip", "addr", "show", "dev", "eth1"), "192.0.2.8")
-	remove(e, id)
+	e.Remove(id)
 }
 
 // wantOnHost: the device is back as it was.
@@ -103,6 +105,7 @@ func wantOnHost(t *testing.T, name, address string) {
 
 func TestADeviceThatCannotMoveIsNamed(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly(newerThanRunc)
 	const address = "192.0.2.7/24"
 	good := veth(t, address)
 	link, err := netlink.LinkByName(good)
@@ -144,10 +147,11 @@ func TestADeviceThatCannotMoveIsNamed(t *testing.T) {
 // Into a namespace that is joined, as containers of a pod do: it is not the runtime's to end.
 func TestANetworkDeviceMovesIntoAJoinedNamespace(t *testing.T) {
 	e := harness.New(t)
-	id, pid := detached(e)
+	e.RunackOnly(newerThanRunc)
+	id, pid := e.Detached()
 	name := veth(t, "192.0.2.7/24")
 	path := fmt.Sprintf("/proc/%d/ns/net", pid)
-	out := run(e, harness.Namespace(specs.NetworkNamespace, path), netDevices(map[string]specs.LinuxNetDevice{name: {Name: "eth0"}}),
+	out := e.Run(harness.Namespace(specs.NetworkNamespace, path), netDevices(map[string]specs.LinuxNetDevice{name: {Name: "eth0"}}),
 		harness.Args("ip", "addr", "show", "dev", "eth0"))
 	wantContains(t, "inside", out, "192.0.2.7/24", "UP")
 	wantContains(t, "in the pod, afterwards", e.OK("exec", id, "ip", "addr", "show", "dev", "eth0"), "192.0.2.7/24")
@@ -159,5 +163,5 @@ func TestANetworkDeviceMovesIntoAJoinedNamespace(t *testing.T) {
 	if _, err := netlink.LinkByName(other); err != nil {
 		t.Errorf("%s is not back: %v", other, err)
 	}
-	remove(e, id)
+	e.Remove(id)
 }

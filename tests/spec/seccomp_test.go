@@ -1,4 +1,4 @@
-package integration
+package spec
 
 import (
 	"bytes"
@@ -56,7 +56,7 @@ func TestDockersDefaultProfileHolds(t *testing.T) {
 	for _, nnp := range []bool{false, true} {
 		t.Run("no_new_privs "+strconv.FormatBool(nnp), func(t *testing.T) {
 			e := harness.New(t)
-			id, pid := detached(e, seccomp(dockerProfile(t)), noNewPrivileges(nnp))
+			id, pid := e.Detached(seccomp(dockerProfile(t)), noNewPrivileges(nnp))
 			status := e.Read("/proc/" + strconv.Itoa(pid) + "/status")
 			wantField(t, status, "Seccomp", "2")
 			wantField(t, status, "Seccomp_filters", "1")
@@ -76,7 +76,7 @@ func TestDockersDefaultProfileHolds(t *testing.T) {
 				args := append([]string{"exec", id}, r.call...)
 				wantEqual(t, r.name, strings.TrimSpace(e.OK(args...)), r.want)
 			}
-			remove(e, id)
+			e.Remove(id)
 		})
 	}
 }
@@ -89,7 +89,7 @@ func TestDockersDefaultProfileHoldsFor32Bits(t *testing.T) {
 	const getpgid, keyctl, newest = "132", "288", "1000"
 	e := harness.New(t)
 	call := func(p *specs.LinuxSeccomp, nr string) string {
-		return strings.TrimSpace(run(e, harness.Probe("call32", nr, "1"), seccomp(p)))
+		return strings.TrimSpace(e.Run(harness.Probe("call32", nr, "1"), seccomp(p)))
 	}
 	if out := call(nil, getpgid); out != "1" {
 		t.Skipf("this kernel runs no 32-bit calls: getpgid(1) gives %s", out)
@@ -153,6 +153,7 @@ func TestSeccompActions(t *testing.T) {
 // A default action other than ERRNO takes the same way as a rule's.
 func TestSeccompDefaultActions(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 has no ENOSYS rule without architectures or with defaultErrnoRet; 1.5 has")
 	allowed := append(slices.Clone(dockerProfile(t).Syscalls[0].Names), "arch_prctl", "clone")
 	allowed = slices.DeleteFunc(allowed, func(n string) bool { return n == "getpgid" })
 	for _, r := range []struct {
@@ -189,7 +190,7 @@ func TestSeccompOperators(t *testing.T) {
 	}
 	const big = 1<<40 + 5
 	e := harness.New(t)
-	id, _ := detached(e, seccomp(ruled(
+	id, _ := e.Detached(seccomp(ruled(
 		when("getpgid", specs.LinuxSeccompArg{Index: 0, Value: big, Op: specs.OpEqualTo}),
 		when("getsid", specs.LinuxSeccompArg{Index: 0, Value: big, Op: specs.OpNotEqual}),
 		when("getpriority", specs.LinuxSeccompArg{Index: 1, Value: big, Op: specs.OpLessThan}),
@@ -233,11 +234,12 @@ func TestSeccompOperators(t *testing.T) {
 			t.Errorf("%s: the call returned %s", r.name, out)
 		}
 	}
-	remove(e, id)
+	e.Remove(id)
 }
 
 func TestSeccompFlags(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("1.1.5 knows no flag but LOG and SPEC_ALLOW")
 	for _, flags := range [][]specs.LinuxSeccompFlag{
 		nil, {}, {specs.LinuxSeccompFlagLog}, {specs.LinuxSeccompFlagSpecAllow}, {"SECCOMP_FILTER_FLAG_TSYNC"},
 		// Without a listener there is nobody to wait for.
@@ -245,14 +247,14 @@ func TestSeccompFlags(t *testing.T) {
 	} {
 		p := ruled(rule(specs.ActErrno, "getpgid"))
 		p.Flags = flags
-		status := run(e, harness.Args("cat", "/proc/self/status"), seccomp(p))
+		status := e.Run(harness.Args("cat", "/proc/self/status"), seccomp(p))
 		wantField(t, status, "Seccomp", "2")
 		want := "vulnerable"
 		if flags != nil && !slices.Contains(flags, specs.LinuxSeccompFlagSpecAllow) {
 			want = "mitigated"
 		}
 		// The kernel shows what became of SPEC_ALLOW where the processor needs the mitigation.
-		if got := field(t, status, "Speculation_Store_Bypass"); strings.HasPrefix(got, "thread") && !strings.Contains(got, want) {
+		if got := harness.Field(t, status, "Speculation_Store_Bypass"); strings.HasPrefix(got, "thread") && !strings.Contains(got, want) {
 			t.Errorf("%v: Speculation_Store_Bypass is %q", flags, got)
 		}
 	}
@@ -262,6 +264,7 @@ func TestSeccompFlags(t *testing.T) {
 // static program without libc's start-up needs to say something.
 func TestSeccompIsLoadedLast(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("a Go program needs more after the filter")
 	for _, nnp := range []bool{false, true} {
 		p := &specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow,
 			"execve", "write", "exit_group", "arch_prctl", "set_tid_address", "ioctl", "writev", "brk", "mmap", "munmap")}}
@@ -270,13 +273,14 @@ func TestSeccompIsLoadedLast(t *testing.T) {
 			// capabilities go after it.
 			p.Syscalls = append(p.Syscalls, rule(specs.ActAllow, "capset", "prctl"))
 		}
-		wantEqual(t, "output", run(e, harness.Probe("args", "x"), seccomp(p), noNewPrivileges(nnp)), "[x]\n")
+		wantEqual(t, "output", e.Run(harness.Probe("args", "x"), seccomp(p), noNewPrivileges(nnp)), "[x]\n")
 	}
 }
 
 // A program that was not executed is not told as started.
 func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("its words are others")
 	for _, r := range []struct {
 		name   string
 		action specs.LinuxSeccompAction
@@ -300,7 +304,7 @@ func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 				r.want = []string{"while the runtime waited for execve"}
 			}
 			wantContains(t, "start", e.Fails(1, "start", id), r.want...)
-			remove(e, id)
+			e.Remove(id)
 		})
 	}
 }
@@ -308,6 +312,7 @@ func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 // With no_new_privs the filter comes last of all, without it the capabilities come after it.
 func TestAFilterThatEndsAnExecIsAnError(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("its words are others")
 	for _, r := range []struct {
 		action specs.LinuxSeccompAction
 		want   string
@@ -315,15 +320,16 @@ func TestAFilterThatEndsAnExecIsAnError(t *testing.T) {
 		{specs.ActErrno, "set capabilities: capset: EPERM (1)"},
 		{specs.ActKillProcess, "killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"},
 	} {
-		id, _ := detached(e, seccomp(ruled(rule(r.action, "capset"))), noNewPrivileges(true))
+		id, _ := e.Detached(seccomp(ruled(rule(r.action, "capset"))), noNewPrivileges(true))
 		file := e.File("process-"+id+".json", `{"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "capabilities": {}}`)
 		wantContains(t, "exec", e.Fails(255, "exec", "--process", file, id), r.want)
-		remove(e, id)
+		e.Remove(id)
 	}
 }
 
 func TestSeccompErrorsNameTheField(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("its words are others")
 	for _, r := range []struct {
 		name string
 		edit func(*specs.LinuxSeccomp)
@@ -347,13 +353,14 @@ func TestSeccompErrorsNameTheField(t *testing.T) {
 // answers its notifications: the kernel says ENOSYS.
 func TestSeccompHoldsForStartContainerHooks(t *testing.T) {
 	e := harness.New(t)
+	e.RunackOnly("its hooks run without the filter")
 	a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
 	defer a.stop()
 	p := notified(a.path, "getsid")
 	p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{"getpgid"}, Action: specs.ActErrno, ErrnoRet: new(uint(unix.EDOM))})
 	p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
 	script := fmt.Sprintf("probe call %d 1 >/journal; probe call %d 1 >>/journal", unix.SYS_GETPGID, unix.SYS_GETSID)
-	out := run(e, harness.WritableRoot, seccomp(p), harness.Args("cat", "/journal"), func(s *specs.Spec) {
+	out := e.Run(harness.WritableRoot, seccomp(p), harness.Args("cat", "/journal"), func(s *specs.Spec) {
 		s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/bin"}}}}
 	})
 	wantEqual(t, "the hook's calls", out, negative(unix.EDOM)+"\n"+negative(unix.ENOSYS)+"\n")
@@ -362,7 +369,8 @@ func TestSeccompHoldsForStartContainerHooks(t *testing.T) {
 // A filter that was changed behind our back is made anew.
 func TestAChangedFilterIsNotLoaded(t *testing.T) {
 	e := harness.New(t)
-	id, _ := detached(e, seccomp(dockerProfile(t)))
+	e.RunackOnly("it has no cache")
+	id, _ := e.Detached(seccomp(dockerProfile(t)))
 	forbidden := append([]string{"exec", id}, call(unix.SYS_KEYCTL, 0, 0)...)
 	wantEqual(t, "forbidden", strings.TrimSpace(e.OK(forbidden...)), negative(unix.EPERM))
 	entries, err := filepath.Glob(filepath.Join(e.Root, "@seccomp", "*"))
@@ -385,5 +393,5 @@ func TestAChangedFilterIsNotLoaded(t *testing.T) {
 	if again, err := os.ReadFile(entries[0]); err != nil || !bytes.Equal(again, data) {
 		t.Errorf("the entry was not mended: %v", err)
 	}
-	remove(e, id)
+	e.Remove(id)
 }
