@@ -27,8 +27,8 @@ func (f footprint) String() string {
 func (s *shim) footprint() footprint {
 	s.T.Helper()
 	dir := fmt.Sprintf("/proc/%d/", s.pid)
-	field := func(file, name string) int {
-		for line := range strings.Lines(s.text(dir + file)) {
+	field := func(text, name string) int {
+		for line := range strings.Lines(text) {
 			if rest, ok := strings.CutPrefix(line, name+":"); ok {
 				n, err := strconv.Atoi(strings.Fields(rest)[0])
 				if err != nil {
@@ -37,16 +37,17 @@ func (s *shim) footprint() footprint {
 				return n
 			}
 		}
-		s.T.Fatalf("%s has no %s", file, name)
+		s.T.Fatalf("%s is missing", name)
 		return 0
 	}
 	fds, err := os.ReadDir(dir + "fd")
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	memory := s.text(dir + "smaps_rollup") // once: the figures belong together
 	return footprint{
-		pss: field("smaps_rollup", "Pss"), anon: field("smaps_rollup", "Pss_Anon"), file: field("smaps_rollup", "Pss_File"),
-		descriptors: len(fds), threads: field("status", "Threads"),
+		pss: field(memory, "Pss"), anon: field(memory, "Pss_Anon"), file: field(memory, "Pss_File"),
+		descriptors: len(fds), threads: field(s.text(dir+"status"), "Threads"),
 	}
 }
 
