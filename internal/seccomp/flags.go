@@ -30,21 +30,26 @@ func flagBits(flags []specs.LinuxSeccompFlag) (uint64, error) {
 		if !ok {
 			return 0, refuse(item("flags", i), fmt.Sprintf("unknown flag %q", f))
 		}
+		if bit != 0 && askKernel(bit) == unix.EINVAL {
+			return 0, refuse(item("flags", i), fmt.Sprintf("this kernel does not know %s", f))
+		}
 		bits |= bit
 	}
 	return bits, nil
 }
 
-// flagSupported asks the kernel whether it knows a flag. A filter that is no address is refused
-// with EFAULT, and only after the flags have been looked at.
+// flagSupported tells whether the kernel knows a flag.
 func flagSupported(flag specs.LinuxSeccompFlag) bool {
 	bit, ok := flagTable[flag]
-	if !ok {
-		return false
+	return ok && askKernel(bit) == unix.EFAULT
+}
+
+// askKernel loads a filter that is no address: refused with EFAULT, and only after the flags have
+// been looked at.
+func askKernel(bits uint64) unix.Errno {
+	if bits&unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV != 0 {
+		bits |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // goes with it only
 	}
-	if flag == specs.LinuxSeccompFlagWaitKillableRecv {
-		bit |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // goes with it only
-	}
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(bit), 0)
-	return errno == unix.EFAULT
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(bits), 0)
+	return errno
 }
