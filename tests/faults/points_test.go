@@ -28,7 +28,7 @@ var unreached = map[string]string{
 	"stage-1: wait for fifo":        heldExec,
 	"stage-1: write frame holding":  heldExec,
 	"runtime: read frame holding":   heldExec,
-	"runtime: move network devices": "takes a device of the host; tests/integration/netdev_test.go has its failures",
+	"runtime: move network devices": "takes a device of the host; tests/spec/net_devices_test.go has its failures",
 	"runtime: apply resctrl group":  "needs resctrl in the CPU",
 	"runtime: wait for readiness":   "goes with sd_notify; tests/integration has it",
 	"stage-1: write frame error":    "tests/faults/death_test.go",
