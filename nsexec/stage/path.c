@@ -228,6 +228,17 @@ static int enter_real(struct stage *s, char *real, mode_t mode, bool *ret_made)
 	return steal_fd(&dir);
 }
 
+/* Makes the last component of path where nothing else is missing, which is nearly always so: a third
+ * of the system calls of the long way, which begins with every component. Anything else, such as
+ * a dangling link in its place, is an error and left to the long way. */
+static int make_last_dir(struct stage *s, const char *path, mode_t mode, bool *ret_made)
+{
+	char name[NAME_MAX + 1];
+	close_fd int parent = path_open_parent(s, path, false, name, sizeof(name));
+
+	return parent < 0 ? parent : enter_dir(parent, name, mode, ret_made);
+}
+
 int path_make_dir_new(struct stage *s, const char *path, mode_t mode, bool *ret_made)
 {
 	int fd = path_open(s, path, O_PATH | O_DIRECTORY);
@@ -235,6 +246,9 @@ int path_make_dir_new(struct stage *s, const char *path, mode_t mode, bool *ret_
 
 	*ret_made = false;
 	if (fd != -ENOENT)
+		return fd;
+	fd = make_last_dir(s, path, mode, ret_made);
+	if (fd >= 0)
 		return fd;
 	int e = walk_name(s, &w, path);
 	return e ? e : enter_real(s, w.real, mode, ret_made);
