@@ -59,6 +59,11 @@ func (c *Cgroup) write(r *specs.LinuxResources, skipDevices bool) error {
 		return err
 	}
 	res.SkipDevices = skipDevices
+	if !skipDevices {
+		if res.SkipDevices, err = c.allowDevices(res.Devices); err != nil {
+			return err
+		}
+	}
 	if err := c.endIdle(r); err != nil {
 		return err
 	}

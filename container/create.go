@@ -32,6 +32,7 @@ type CreateOptions struct {
 	NotifySocket string // systemd's NOTIFY_SOCKET; empty for none
 	IO           IO
 	Context      context.Context // its end interrupts the create, which then leaves nothing; nil for none
+	Settled      func()          // waits until Context's end can come, before the first side effect; nil for nothing
 	Timeout      time.Duration   // for each wait on the stage; 0 for DefaultTimeout
 	Transcript   *handshake.Transcript
 }
@@ -72,6 +73,7 @@ type creation struct {
 // Create creates a container up to the point where its program would run. It happens whole, or it
 // fails and nothing is left. Close the container that is returned.
 func (s *Store) Create(o CreateOptions) (*Container, error) {
+	nsexec.Prepare()
 	cr, err := s.compile(o)
 	if err != nil {
 		return nil, err
@@ -110,6 +112,7 @@ func (cr *creation) create() (*Container, error) {
 	}
 	defer cr.peers.close()
 	defer func() { cr.moved.Close() }()
+	settle(cr.opts.Settled)
 	if err := cr.claim(); err != nil {
 		return nil, cr.undo.unwind(err)
 	}
@@ -124,6 +127,13 @@ func (cr *creation) create() (*Container, error) {
 }
 
 func (cr *creation) act(a act.Act, f func() error) error { return act.Do(cr.opts.Transcript, a, f) }
+
+// settle calls an option's Settled.
+func settle(settled func()) {
+	if settled != nil {
+		settled()
+	}
+}
 
 // blame says it where a failure is due to an interruption, or to somebody who forced the container
 // away meanwhile.

@@ -32,6 +32,7 @@ type ExecOptions struct {
 	WaitFifo    string
 	NoSubreaper bool            // in the foreground: do not adopt and reap orphans
 	Context     context.Context // its end interrupts the start, not the running process; nil for none
+	Settled     func()          // waits until Context's end can come, before the first side effect; nil for nothing
 	Timeout     time.Duration   // for each wait on the stage; 0 for DefaultTimeout
 	Transcript  *handshake.Transcript
 }
@@ -64,6 +65,7 @@ func (ex *execution) context() context.Context {
 // Exec starts a process in the container and returns once the kernel runs it, or with what
 // execve(2) answered. The process is this runtime's child: wait for it, and close it.
 func (c *Container) Exec(o ExecOptions) (*Process, error) {
+	nsexec.Prepare()
 	c.times = o.Transcript
 	ex := &execution{c: c, opts: o}
 	defer ex.close()
@@ -84,6 +86,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 		return 0, p.Close()
 	}
 	fg := newForeground()
+	nsexec.Prepare()
 	c.times = o.Transcript
 	ex := &execution{c: c, opts: o}
 	defer ex.close()
@@ -198,6 +201,7 @@ func (ex *execution) ready() error {
 
 // run starts the process; on failure nothing of it is left.
 func (ex *execution) run() (*Process, error) {
+	settle(ex.opts.Settled)
 	process, err := ex.carryOut()
 	if err != nil {
 		return nil, ex.undo.unwind(ex.blame(err))

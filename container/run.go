@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"runack/nsexec"
 )
 
 // RunOptions say what to create, start and wait for.
@@ -21,6 +23,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	if o.IO.Detach {
 		return 0, s.runDetached(o.CreateOptions)
 	}
+	nsexec.Prepare()
 	fg := newForeground()
 	cr, err := s.compile(o.CreateOptions)
 	if err != nil {
@@ -55,6 +58,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 }
 
 func (s *Store) runDetached(o CreateOptions) error {
+	nsexec.Prepare()
 	cr, err := s.compile(o)
 	if err != nil {
 		return err

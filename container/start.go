@@ -20,6 +20,7 @@ import (
 // StartOptions say how to start.
 type StartOptions struct {
 	Context    context.Context // its end interrupts the start, which stops the container; nil for none
+	Settled    func()          // waits until Context's end can come, before the first side effect; nil for nothing
 	Timeout    time.Duration   // for the answer to start; 0 for DefaultTimeout
 	Transcript *handshake.Transcript
 	// NotifySocket is systemd's NOTIFY_SOCKET: Start then also waits until the container is ready,
@@ -32,6 +33,7 @@ type StartOptions struct {
 // execve(2) answered. Poststart hooks run before it returns.
 func (c *Container) Start(o StartOptions) error {
 	c.times = o.Transcript
+	settle(o.Settled)
 	pidfd, err := c.beginStart()
 	if err != nil {
 		return err

@@ -21,9 +21,9 @@ func createCommand() *cli.Command {
 			defer account.tell()
 			o.Transcript = account.transcript
 			o.IO.Detach = true
-			ctx, stop := interruptible()
+			ctx, settled, stop := interruptible()
 			defer stop()
-			o.Context = ctx
+			o.Context, o.Settled = ctx, settled
 			ctr, err := store(c).Create(o)
 			if err != nil {
 				return err

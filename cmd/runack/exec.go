@@ -58,9 +58,9 @@ func execAction(c *cli.Context) (int, error) {
 	defer account.tell()
 	o.Transcript = account.transcript
 	if o.IO.Detach {
-		ctx, stop := interruptible()
+		ctx, settled, stop := interruptible()
 		defer stop()
-		o.Context = ctx
+		o.Context, o.Settled = ctx, settled
 	}
 	return ctr.ExecAndWait(o)
 }

@@ -30,9 +30,9 @@ func runCommand() *cli.Command {
 			defer account.tell()
 			create.Transcript = account.transcript
 			if create.IO.Detach = c.Bool("detach"); create.IO.Detach {
-				ctx, stop := interruptible()
+				ctx, settled, stop := interruptible()
 				defer stop()
-				create.Context = ctx
+				create.Context, create.Settled = ctx, settled
 			}
 			status, err := store(c).Run(container.RunOptions{
 				CreateOptions: create,

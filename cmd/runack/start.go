@@ -25,10 +25,10 @@ func startCommand() *cli.Command {
 			defer ctr.Close()
 			account := keepAccount(c)
 			defer account.tell()
-			ctx, stop := interruptible()
+			ctx, settled, stop := interruptible()
 			defer stop()
 			return ctr.Start(container.StartOptions{
-				Context: ctx, Timeout: timeout(), Transcript: account.transcript, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+				Context: ctx, Settled: settled, Timeout: timeout(), Transcript: account.transcript, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 			})
 		},
 	}
