@@ -312,26 +312,21 @@ func (cr *creation) logWarnings() {
 	}
 }
 
-// makeCgroup makes the cgroup and sets its limits before anything is in it: device rules cannot be
-// late, and the stage itself is to be counted. A systemd scope exists with its first process only.
+// makeCgroup makes the cgroup, without limits. A systemd scope exists with its first process only.
 func (cr *creation) makeCgroup() error {
 	wanted := len(cr.cg.Paths())
 	if err := cr.act(act.MakeCgroup, cr.cg.Create); err != nil {
 		return err
 	}
-	if cr.cg.Systemd() {
-		return nil
-	}
-	if len(cr.cg.Paths()) != wanted {
+	if !cr.cg.Systemd() && len(cr.cg.Paths()) != wanted {
 		// Rootless: some hierarchies are not ours, and the container cannot be shown a directory
 		// of its own there.
-		if err := cr.makePlan(); err != nil {
-			return err
-		}
+		return cr.makePlan()
 	}
-	return cr.limit()
+	return nil
 }
 
+// limit sets limits and device rules.
 func (cr *creation) limit() error {
 	return cr.act(act.Limits, func() error { return cr.cg.Set(cr.bundle.Spec.Linux.Resources) })
 }
@@ -360,7 +355,8 @@ func (cr *creation) start() error {
 }
 
 // cgroupAndSpawn makes the cgroup and brings stage-1 into existence: into the cgroup on v2, where it is
-// born there, and beside the making of it on v1.
+// born there, and beside the making of it on v1. The limits are set while stage-0 clones, and before
+// stage-1 is told anything: device rules cannot be late, and its work is to be counted.
 func (cr *creation) cgroupAndSpawn() error {
 	target := cr.cg.Target()
 	late := target.GivesBirth()
@@ -375,6 +371,11 @@ func (cr *creation) cgroupAndSpawn() error {
 	if late {
 		// A rootless cgroup may have turned out to be another than was wanted.
 		if err := cr.launch.spawn(cr.cg.Target()); err != nil {
+			return err
+		}
+	}
+	if !cr.cg.Systemd() {
+		if err := cr.limit(); err != nil {
 			return err
 		}
 	}
