@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -24,6 +25,11 @@ func (s *Store) filter(spec *specs.Spec) (*plan.Seccomp, error) {
 	var field *plan.Error
 	if errors.As(err, &field) {
 		return nil, fmt.Errorf("%s: %w", bundle.ConfigFile, err)
+	}
+	if err == nil && f.Listener && os.Geteuid() != 0 {
+		// The listener is taken out of a process that no user may look into, and whose filter need
+		// not let it pass anything on by itself.
+		return nil, fmt.Errorf("%s: linux.seccomp.syscalls: SCMP_ACT_NOTIFY needs root, of the host or of a user namespace that the runtime runs in", bundle.ConfigFile)
 	}
 	return f, err
 }

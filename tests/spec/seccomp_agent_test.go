@@ -275,3 +275,14 @@ func TestAListenerThatCannotBeHandedOver(t *testing.T) {
 	// It cannot say more than by its exit code, which run sees as init's parent.
 	wantContains(t, "run", e.Fails(1, "run", "-b", b.Dir, e.ID("c")), "stage-1: load seccomp filter: exit status 113")
 }
+
+// A user without privilege may have a filter, and no listener: nobody may look into the stage.
+func TestSeccompWithoutPrivilege(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("its words are others")
+	u := asNobody(e)
+	b := u.bundle(maps(ids(0, nobody, 1), ids(0, nobody, 1)), seccomp(dockerProfile(t)), harness.Args(call(unix.SYS_KEYCTL, 0, 0)...))
+	wantEqual(t, "forbidden", u.run("run", "-b", b.Dir, e.ID("c")).OK(), negative(unix.EPERM)+"\n")
+	b.Edit(seccomp(notified("/agent.sock", "uname")))
+	wantContains(t, "run", u.run("run", "-b", b.Dir, e.ID("c")).Fails(1), "config.json: linux.seccomp.syscalls: SCMP_ACT_NOTIFY needs root")
+}
