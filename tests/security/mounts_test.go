@@ -438,3 +438,30 @@ func noRestore(t *testing.T) {
 		t.Fatalf("there is a restore now, and nobody has attacked it: %s", r)
 	}
 }
+
+// What the host mounted read-only, or without set-user-ID programs, is not the container's root to
+// change, though it has all capabilities over its user namespace; also where the runtime had to open
+// the source for it, and where the mount is id-mapped.
+func TestFlagsOfTheHostsMountsStayLocked(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("1.1.5 fails wherever an access time mode is locked")
+	closed := mkdir(t, filepath.Join(e.Dir, "closed"))
+	source := mkdir(t, closed+"/source")
+	if err := unix.Mount("tmpfs", source, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(source, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, options := range map[string][]string{"bind": {"bind"}, "id-mapped": {"bind", "idmap"}} {
+		b := userNS(e.Bundle(everyCapability, harness.WritableRoot, mount("bind", source, "/mnt", options...),
+			sh("for o in rw suid dev exec rw,suid,dev,exec; do mount -o remount,bind,$o /mnt && echo reached $o; done; grep ' /mnt ' /proc/self/mountinfo | cut -d' ' -f6")))
+		out := strings.Replace(e.OK("run", "-b", b.Dir, e.ID("c")), ",idmapped", "", 1)
+		wantEqual(t, name, out, "ro,nosuid,nodev,noexec,relatime\n")
+	}
+}
