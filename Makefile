@@ -315,6 +315,10 @@ $(CONTAINERD): tests/containerd/go.mod tests/containerd/go.sum
 test-containerd: test-build $(CONTAINERD) ## the shim with containerd 2.x, which is built first (some minutes)
 	@rm -rf $(RESULTS); $(call suite,containerd,env RUNACK_CONTAINERD='$(abspath $(BUILD)/containerd)' $(gotest) -run 'Containerd|Race' ./tests/shim); $(COUNT) sum $(RESULTS)
 
+.PHONY: conformance
+conformance: build ## the validation suite of opencontainers/runtime-tools
+	@tests/conformance/run
+
 .PHONY: soak
 soak: test-build ## the long forms of the tests (hours)
 	@rm -rf $(RESULTS)
@@ -355,7 +359,7 @@ bench-go: test-build ## Go benchmarks of decoding, planning, frames and the rest
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ERRORLINT := github.com/polyfloyd/go-errorlint@v1.8.0
 EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
-SCRIPTS := .ci/run packaging/deb $(wildcard tests/tools/* tests/vm/suite tests/vm/run tests/vm/image tests/vm/guest)
+SCRIPTS := .ci/run packaging/deb $(wildcard tests/tools/* tests/conformance/run tests/vm/suite tests/vm/run tests/vm/image tests/vm/guest)
 
 .PHONY: lint
 lint: deps-lint $(EMBEDDED) ## all linters: Go, C and shell
