@@ -152,27 +152,35 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("runtime: read %s: %w", path, err)
 	}
+	s, err := parseStat(data)
+	if err != nil {
+		return stat{}, fmt.Errorf("runtime: read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseStat(data []byte) (stat, error) {
 	open, shut := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if open < 0 || shut < open {
-		return stat{}, fmt.Errorf("runtime: read %s: no name", path)
+		return stat{}, errors.New("no name")
 	}
 	// The third field is the first here.
 	const fieldState, fieldParent, fieldFlags, fieldExit = 3 - 3, 4 - 3, 9 - 3, 52 - 3
 	fields := strings.Fields(string(data[shut+1:]))
 	if len(fields) <= fieldExit {
-		return stat{}, fmt.Errorf("runtime: read %s: too short", path)
+		return stat{}, errors.New("too short")
 	}
 	flags, err := strconv.ParseUint(fields[fieldFlags], 10, 64)
 	if err != nil {
-		return stat{}, fmt.Errorf("runtime: read %s: flags: %w", path, err)
+		return stat{}, fmt.Errorf("flags: %w", err)
 	}
 	parent, err := strconv.Atoi(fields[fieldParent])
 	if err != nil {
-		return stat{}, fmt.Errorf("runtime: read %s: parent: %w", path, err)
+		return stat{}, fmt.Errorf("parent: %w", err)
 	}
 	exit, err := strconv.ParseUint(fields[fieldExit], 10, 32)
 	if err != nil {
-		return stat{}, fmt.Errorf("runtime: read %s: exit code: %w", path, err)
+		return stat{}, fmt.Errorf("exit code: %w", err)
 	}
 	return stat{string(data[open+1 : shut]), fields[fieldState], parent, flags, unix.WaitStatus(exit)}, nil
 }

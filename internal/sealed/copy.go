@@ -79,6 +79,9 @@ func reopen(name string, f *os.File) (int, error) {
 	}
 	defer unix.Close(fd)
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, minFD)
+	if errors.Is(err, unix.EINVAL) { // a number that RLIMIT_NOFILE does not allow (fcntl(2))
+		return -1, fmt.Errorf("%w: RLIMIT_NOFILE has to be above %d", failed(name, "dup", unix.EMFILE), minFD)
+	}
 	if err != nil {
 		return -1, failed(name, "dup", err)
 	}
