@@ -26,6 +26,7 @@ DESTDIR ?=
 VM ?= 1
 RACE ?= 0
 FUZZTIME ?= 60s
+FUZZINPUTS ?= 300x
 TESTFLAGS ?=
 BENCHFLAGS ?=
 TEST_TIMEOUT ?= 20m
@@ -248,6 +249,8 @@ suite-root = $(call suite,root,$(gotest) $(CONTAINER_PKGS))
 suite-root-v1 = $(call suite,root-v1,env RUNACK_VIEW=v1 $(gotest) $(CONTAINER_PKGS))
 suite-root-v2 = $(call suite,root-v2,env RUNACK_VIEW=v2 $(gotest) $(CONTAINER_PKGS))
 suite-spec = $(call suite,spec,$(gotest) $(SPEC_PKGS))
+# A few hundred inputs for every fuzz target; `make fuzz` gives them time.
+suite-fuzz = $(call suite,fuzz,tests/tools/fuzz $(FUZZINPUTS) -json)
 suite-faults = $(if $(FAULT_PKGS),$(call suite,faults,$(gotest) $(FAULT_PKGS)),true)
 suite-clients = $(call suite,clients,$(gotest) $(CLIENT_PKGS))
 client-table = $(GO) run ./tests/clients/table $(RESULTS)/clients.json
@@ -269,6 +272,7 @@ test: deps ## everything this machine can run, with all set-up; ends in a count
 	@$(suite-root-v2)
 	@$(suite-spec)
 	@$(suite-faults)
+	@$(suite-fuzz)
 	@$(suite-clients)
 	@$(if $(filter 0,$(VM)),true,$(suite-vm))
 	@$(COUNT) sum $(RESULTS)
