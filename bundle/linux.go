@@ -40,7 +40,7 @@ func (c *checker) netDevices() error {
 // validInterface applies the kernel's dev_valid_name.
 func validInterface(name string) bool {
 	return name != "" && len(name) <= maxInterfaceName && name != "." && name != ".." &&
-		!strings.ContainsAny(name, "/: \t\n\v\f\r\x00\xa0")
+		!strings.ContainsAny(name, "/: \t\n\v\f\r\x00") && strings.IndexByte(name, 0xa0) < 0 // a space, byte by byte
 }
 
 func (c *checker) intelRdt() error {

@@ -164,8 +164,8 @@ func parseStat(data []byte) (stat, error) {
 	if open < 0 || shut < open {
 		return stat{}, errors.New("no name")
 	}
-	// The third field is the first here.
-	const fieldState, fieldParent, fieldFlags, fieldExit = 3 - 3, 4 - 3, 9 - 3, 52 - 3
+	// By their numbers in proc_pid_stat(5), less the 3 of the first one here, the state.
+	const fieldState, fieldParent, fieldFlags, fieldExit = 0, 4 - 3, 9 - 3, 52 - 3
 	fields := strings.Fields(string(data[shut+1:]))
 	if len(fields) <= fieldExit {
 		return stat{}, errors.New("too short")
@@ -188,8 +188,9 @@ func parseStat(data []byte) (stat, error) {
 // stage reads the names that stage-0 and stage-1 give themselves (PR_SET_NAME): runack:[stage1] at
 // first, then runack:[CODE] with the code of the step they are at. execve replaces the name.
 func (s stat) stage() (step string, ok bool) {
-	name, ok := strings.CutPrefix(s.comm, "runack:[")
-	if name, ok = strings.CutSuffix(name, "]"); !ok {
+	name, begins := strings.CutPrefix(s.comm, "runack:[")
+	name, ends := strings.CutSuffix(name, "]")
+	if !begins || !ends {
 		return "", false
 	}
 	code, err := strconv.Atoi(name)
