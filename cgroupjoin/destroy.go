@@ -92,10 +92,10 @@ func (c *Cgroup) remove(dirs []string) error {
 	for _, dir := range dirs {
 		switch err := rmdir(dir); {
 		case err == nil:
-		case err == unix.EBUSY || err == unix.ENOTEMPTY:
+		case errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY):
 			left = append(left, dir)
 		case c.saved.Rootless && isPermission(err) && unix.Access(dir, unix.F_OK) != nil:
-		case err == unix.EROFS && unix.Access(dir, unix.F_OK) == unix.ENOENT:
+		case errors.Is(err, unix.EROFS) && errors.Is(unix.Access(dir, unix.F_OK), unix.ENOENT):
 			// On a read-only mount rmdir says EROFS even of what is not there.
 		default:
 			errs = append(errs, &Error{Step: "remove cgroup", File: dir, Err: err})
@@ -242,7 +242,7 @@ func removeTree(dir string, deadline time.Time) error {
 
 func removeOnce(dir string) error {
 	err := rmdir(dir)
-	if err == nil || (err != unix.EBUSY && err != unix.ENOTEMPTY) {
+	if err == nil || (!errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY)) {
 		return pathError("rmdir", dir, err)
 	}
 	entries, rerr := os.ReadDir(dir)

@@ -59,9 +59,6 @@ func errText(err error) string {
 	if !errors.As(err, &errno) {
 		return err.Error()
 	}
-	if err == error(errno) {
-		return handshake.ErrnoName(errno)
-	}
 	return strings.ReplaceAll(err.Error(), errno.Error(), handshake.ErrnoName(errno))
 }
 

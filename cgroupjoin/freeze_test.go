@@ -1,6 +1,7 @@
 package cgroupjoin
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -137,7 +138,7 @@ func forker(t testing.TB, c *Cgroup) *exec.Cmd {
 
 func TestPollUntil(t *testing.T) {
 	start := time.Now()
-	if err := pollUntil(nil, start.Add(20*time.Millisecond)); err != unix.ETIMEDOUT {
+	if err := pollUntil(nil, start.Add(20*time.Millisecond)); !errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("got %v, want ETIMEDOUT", err)
 	}
 	if waited := time.Since(start); waited < 20*time.Millisecond {

@@ -435,7 +435,7 @@ func TestSystemdProperties(t *testing.T) {
 }
 
 func TestWithDeadline(t *testing.T) {
-	if err := withDeadline("x", time.Minute, func() error { return unix.EIO }); err != unix.EIO {
+	if err := withDeadline("x", time.Minute, func() error { return unix.EIO }); !errors.Is(err, unix.EIO) {
 		t.Errorf("got %v, want what the function says", err)
 	}
 	never := make(chan struct{})

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"reflect"
 	"strings"
@@ -204,7 +205,7 @@ func fuzzFacts(bits uint16) (Facts, Options) {
 func checkFuzzed(t *testing.T, p *Plan, err error) {
 	t.Helper()
 	if err != nil {
-		if _, ok := err.(*Error); !ok || p != nil || strings.ContainsRune(err.Error(), 0) {
+		if e := (*Error)(nil); !errors.As(err, &e) || p != nil || strings.ContainsRune(err.Error(), 0) {
 			t.Fatalf("error %T %v, plan %v", err, err, p)
 		}
 		return

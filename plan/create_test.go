@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -586,7 +587,7 @@ func TestCreateRefuses(t *testing.T) {
 			if err.Error() != test.want {
 				t.Errorf("\n got %s\nwant %s", err, test.want)
 			}
-			if _, ok := err.(*Error); !ok {
+			if e := (*Error)(nil); !errors.As(err, &e) {
 				t.Errorf("%T", err)
 			}
 		})

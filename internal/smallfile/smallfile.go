@@ -7,6 +7,7 @@
 package smallfile
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -66,7 +67,7 @@ func open(dir int, path string, flags int, mode uint32) (int, error) {
 // retry repeats a call that a signal interrupted.
 func retry(call func() (int, error)) (int, error) {
 	for {
-		if n, err := call(); err != unix.EINTR {
+		if n, err := call(); !errors.Is(err, unix.EINTR) {
 			return n, err
 		}
 	}
