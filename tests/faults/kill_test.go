@@ -77,7 +77,7 @@ func (l *killing) kill(args []string) error {
 		return err
 	}
 	victim := l.random.IntN(3)
-	time.Sleep(time.Duration(l.random.Int64N(int64(30 * time.Millisecond)))) // any moment will do
+	<-time.After(time.Duration(l.random.Int64N(int64(30 * time.Millisecond)))) // any moment will do
 	if victim != 0 {
 		for _, pid := range stagesOf(p.Pid) {
 			_ = unix.Kill(pid, unix.SIGKILL)
