@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -41,7 +42,7 @@ func run(args []string) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
-	log.fatal(err)
+	log.fatal(withHint(err))
 	var coded codedError
 	if errors.As(err, &coded) {
 		return coded.code
@@ -101,9 +102,18 @@ var verbs = []struct {
 	{"state", stateCommand}, {"kill", killCommand}, {"delete", deleteCommand}, {"list", listCommand},
 	{"ps", psCommand}, {"pause", pauseCommand}, {"resume", resumeCommand}, {"update", updateCommand},
 	{"events", eventsCommand}, {"spec", specCommand}, {"plan", planCommand}, {"features", featuresCommand},
+	{"doctor", doctorCommand},
 	{"try", tryCommand},
 	{"checkpoint", func() *cli.Command { return refusedCommand("checkpoint") }},
 	{"restore", func() *cli.Command { return refusedCommand("restore") }},
+}
+
+// withHint says where to look when a kernel, or a filter in front of it, lacks a system call.
+func withHint(err error) error {
+	if errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("%w (Linux 5.14 or later is needed: `runack doctor` tells what is missing here)", err)
+	}
+	return err
 }
 
 // commands gives the command of a verb, or all where it is none: describing the others to the cli

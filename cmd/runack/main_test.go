@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const playEnv = "RUNACK_TEST_PLAY_RUNACK"
@@ -250,5 +253,15 @@ func TestGlobalsOfGoRunc(t *testing.T) {
 	r = runack(t, "--root", root, "--rootless=maybe", "create", "-b", root, "x")
 	if !strings.Contains(r.stderr, "invalid --rootless") {
 		t.Errorf("--rootless=maybe: %+v", r)
+	}
+}
+
+func TestAMissingSystemCallPointsToTheDoctor(t *testing.T) {
+	err := withHint(fmt.Errorf("stage-1: mount: %w", unix.ENOSYS))
+	if !errors.Is(err, unix.ENOSYS) || !strings.Contains(err.Error(), "runack doctor") {
+		t.Error(err)
+	}
+	if err := withHint(unix.EPERM); err.Error() != unix.EPERM.Error() {
+		t.Error(err)
 	}
 }

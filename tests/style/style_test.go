@@ -70,6 +70,7 @@ var mayImport = map[string][]string{
 	"sealed":     {"handshake"},
 	"netdev":     {"handshake"},
 	"seccomp":    {"handshake", "plan", "sealed"},
+	"doctor":     {"handshake", "cgroupjoin"},
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
 	"nsexec":     {"smallfile", "act", "handshake", "reaper", "plan", "sealed"},
@@ -77,7 +78,7 @@ var mayImport = map[string][]string{
 	"hooks":      {"handshake", "reaper", "nsexec"},
 	"container":  {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
 	"shim":       {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
-	"cmd":        {"handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
+	"cmd":        {"doctor", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
 
 // room is the folder's first name; each folder of internal is a room of its own.
