@@ -26,9 +26,12 @@ func (p *Process) Close() error { return p.PidFD.Close() }
 
 // Signal sends a signal. A process that is gone already is no error.
 func (p *Process) Signal(sig unix.Signal) error {
-	err := unix.PidfdSendSignal(int(p.PidFD.Fd()), sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
+	// Not File.Fd: while the signal is on its way somebody else may close the pidfd, and its number
+	// come to mean another process.
+	err := withFD(p.PidFD, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+	var errno unix.Errno
+	if !errors.As(err, &errno) || errno == unix.ESRCH {
+		return nil // sent, or gone, or closed after its end
 	}
 	return failed("signal", p.PidFD.Name(), err)
 }

@@ -304,13 +304,14 @@ func (s *stdio) resize(size *unix.Winsize) error {
 
 func setSize(m *os.File, size *unix.Winsize) error {
 	err := withFD(m, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size) })
-	if errors.Is(err, os.ErrClosed) {
-		return container.ErrNotRunning
+	var errno unix.Errno
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &errno):
+		return container.ErrNotRunning // closed
 	}
-	if err != nil {
-		return fmt.Errorf("set terminal size: %w", err)
-	}
-	return nil
+	return fmt.Errorf("set terminal size: %w", err)
 }
 
 // closeStdin lets the end of the client's input through: until then we hold the fifo open, so that
