@@ -27,8 +27,9 @@ func needsENOSYS(p *specs.LinuxSeccomp) bool {
 	switch p.DefaultAction {
 	case specs.ActAllow, specs.ActLog, specs.ActTrace:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // addENOSYS answers ENOSYS to all numbers that are above the largest that the profile names for

@@ -141,6 +141,8 @@ func appendAction(b []byte, field string, action specs.LinuxSeccompAction, ret *
 		}
 	case specs.ActKill:
 		action = specs.ActKillThread // its other name
+	default:
+		// returns no number
 	}
 	name, ok := strings.CutPrefix(string(action), actionPrefix)
 	if !ok || !isWord(name) {
