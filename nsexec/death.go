@@ -14,6 +14,7 @@ import (
 
 	"runack/handshake"
 	"runack/internal/smallfile"
+	"runack/reaper"
 )
 
 // stepsDef is the stage's own list of steps, with the exit code of each.
@@ -139,8 +140,10 @@ type stat struct {
 	comm  string
 	state string
 	ppid  int
-	flags uint64
-	exit  unix.WaitStatus // of a zombie, for those who may ptrace it; 0 for others
+	// session is the process's session, by the pid of its leader.
+	session int
+	flags   uint64
+	exit    unix.WaitStatus // of a zombie, for those who may ptrace it; 0 for others
 }
 
 // pfExiting is PF_EXITING of the kernel's linux/sched.h.
@@ -165,7 +168,7 @@ func parseStat(data []byte) (stat, error) {
 		return stat{}, errors.New("no name")
 	}
 	// By their numbers in proc_pid_stat(5), less the 3 of the first one here, the state.
-	const fieldState, fieldParent, fieldFlags, fieldExit = 0, 4 - 3, 9 - 3, 52 - 3
+	const fieldState, fieldParent, fieldSession, fieldFlags, fieldExit = 0, 4 - 3, 6 - 3, 9 - 3, 52 - 3
 	fields := strings.Fields(string(data[shut+1:]))
 	if len(fields) <= fieldExit {
 		return stat{}, errors.New("too short")
@@ -178,11 +181,15 @@ func parseStat(data []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("parent: %w", err)
 	}
+	session, err := strconv.Atoi(fields[fieldSession])
+	if err != nil {
+		return stat{}, fmt.Errorf("session: %w", err)
+	}
 	exit, err := strconv.ParseUint(fields[fieldExit], 10, 32)
 	if err != nil {
 		return stat{}, fmt.Errorf("exit code: %w", err)
 	}
-	return stat{string(data[open+1 : shut]), fields[fieldState], parent, flags, unix.WaitStatus(exit)}, nil
+	return stat{string(data[open+1 : shut]), fields[fieldState], parent, session, flags, unix.WaitStatus(exit)}, nil
 }
 
 // stage reads the names that stage-0 and stage-1 give themselves (PR_SET_NAME): runack:[stage1] at
@@ -211,26 +218,56 @@ func IsStageOf(pid, parent int) bool {
 	return ok
 }
 
-// readProgram reads of the process that is to become the program: pid, or below the built-in init
-// its only child, unless that has ended and been reaped already.
+// readProgram reads of the process that is to become the program: pid, or of the one for which it
+// stays, unless that has ended and been reaped already.
 func readProgram(pid int) (stat, error) {
 	s, err := readStat(pid)
-	if err != nil || s.comm != initComm {
+	if err != nil {
 		return s, err
 	}
-	if c, err := readStat(programBelow(pid)); err == nil {
-		return c, nil
+	if program, below := s.program(pid); below {
+		if c, err := readStat(program); err == nil {
+			return c, nil
+		}
 	}
 	return s, nil
 }
 
-// initComm is the name of the built-in init.
-const initComm = "runack:[init]"
+// The names of the stage's processes that stay (init.c).
+const (
+	initComm    = "runack:[init]"   // the program is its child
+	standInComm = "runack:[exec]"   // exec --reap: the program is a child of its reaper's
+	reaperComm  = "runack:[reaper]" // a child of this process
+)
 
-// programBelow gives the only child of a built-in init; 0 where it has none any more, or where the
-// program has left others to it.
-func programBelow(init int) int {
-	id := strconv.Itoa(init)
+// program finds the process that is to become the program where s, of pid, is a process that stays
+// for it. 0 where it is not there any more, or has left others to its reaper.
+func (s stat) program(pid int) (program int, below bool) {
+	switch s.comm {
+	case initComm:
+		return onlyChild(pid), true
+	case standInComm:
+		return onlyChild(reaperOf(pid)), true
+	}
+	return pid, false
+}
+
+// reaperOf finds the reaper of an exec by the session that both are in.
+func reaperOf(standIn int) int {
+	children, err := reaper.Children()
+	if err != nil {
+		return 0
+	}
+	for _, pid := range children {
+		if s, err := readStat(pid); err == nil && s.comm == reaperComm && s.session == standIn {
+			return pid
+		}
+	}
+	return 0
+}
+
+func onlyChild(pid int) int {
+	id := strconv.Itoa(pid)
 	children, err := smallfile.Read("/proc/" + id + "/task/" + id + "/children")
 	if err != nil {
 		return 0

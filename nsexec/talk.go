@@ -125,10 +125,14 @@ func (t *talk) WaitWithoutLimit() { t.timeout = 0 }
 // takeFD takes a copy of a descriptor of the process that is to become the program, which waits.
 func (t *talk) takeFD(fd int) (int, error) {
 	s, err := readStat(t.pid)
-	if err != nil || s.comm != initComm {
+	if err != nil {
+		return -1, err
+	}
+	program, below := s.program(t.pid)
+	if !below {
 		return unix.PidfdGetfd(int(t.pidfd.Fd()), fd, 0)
 	}
-	pidfd, err := unix.PidfdOpen(programBelow(t.pid), 0)
+	pidfd, err := unix.PidfdOpen(program, 0)
 	if err != nil {
 		return -1, err
 	}

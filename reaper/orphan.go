@@ -146,7 +146,7 @@ func (r *Reaper) peek() bool {
 
 // pin makes candidates of unknown zombies. It returns how many are new.
 func (r *Reaper) pin() (int, error) {
-	pids, err := children()
+	pids, err := Children()
 	if err != nil {
 		return 0, err
 	}

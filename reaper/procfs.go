@@ -16,9 +16,9 @@ var (
 	withoutPidfs         bool // Linux before 6.9: all pidfds share one inode
 )
 
-// children lists processes among which all children of this process are; it may hold others,
+// Children lists processes among which all children of this process are; it may hold others,
 // whom waitid refuses. Entries can be missed while children come and go (proc_pid_tid_children(5)).
-func children() ([]int, error) {
+func Children() ([]int, error) {
 	if !withoutChildrenFiles {
 		pids, err := childrenOfThreads()
 		if !errors.Is(err, errNoChildrenFile) {

@@ -115,11 +115,10 @@ static _Noreturn void keep_standing_in(struct keeper *k)
 
 /* Lets go of everything but the rights to signal and one descriptor, which becomes the first. The
  * sync socket must not stay open here: its end tells that the program was executed. */
-static void let_go(struct stage *s, struct keeper *k, const char *name)
+static void let_go(struct stage *s, struct keeper *k)
 {
 	sigset_t all;
 
-	(void)prctl(PR_SET_NAME, name);
 	(void)prctl(PR_SET_PDEATHSIG, 0);
 	(void)caps_keep(s, 1ULL << CAP_KILL);
 	(void)chdir("/");
@@ -141,14 +140,18 @@ static void own_group(void)
 	(void)tcsetpgrp(0, getpid()); /* ENOTTY without a terminal */
 }
 
-/* Forks the program; the parent comes back with its keeper set. */
-static int fork_program(struct stage *s, struct keeper *k)
+/* Forks the program; the parent comes back with its keeper set. It takes its name before: by that
+ * the runtime knows that the program is below. */
+static int fork_program(struct stage *s, struct keeper *k, const char *name)
 {
+	(void)prctl(PR_SET_NAME, name);
 	k->target = fork();
 	if (k->target < 0)
 		return stage_fail(s, errno, "fork", NULL);
-	if (k->target == 0)
+	if (k->target == 0) {
+		(void)prctl(PR_SET_NAME, "runack:[stage1]");
 		own_group();
+	}
 	return 0;
 }
 
@@ -165,10 +168,10 @@ static int become_reaper(struct stage *s, int status)
 
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return stage_fail(s, errno, "PR_SET_CHILD_SUBREAPER", NULL);
-	int e = fork_program(s, &k);
+	int e = fork_program(s, &k, "runack:[reaper]");
 	if (e || k.target == 0)
 		return e;
-	let_go(s, &k, "runack:[reaper]");
+	let_go(s, &k);
 	keep_reaping(&k);
 }
 
@@ -178,6 +181,7 @@ static int stand_in(struct stage *s)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return stage_fail(s, errno, "pipe", NULL);
+	(void)prctl(PR_SET_NAME, "runack:[exec]");
 	struct keeper k = { .status = ends[0], .target = fork_sibling() };
 	if (k.target < 0)
 		return stage_fail(s, errno, "clone", NULL);
@@ -185,7 +189,7 @@ static int stand_in(struct stage *s)
 		(void)close(ends[0]);
 		return become_reaper(s, ends[1]);
 	}
-	let_go(s, &k, "runack:[exec]");
+	let_go(s, &k);
 	keep_standing_in(&k);
 }
 
@@ -202,10 +206,10 @@ static int init_run(struct stage *s, const void *args)
 		return stage_fail(s, errno, "sigprocmask", NULL);
 	if (a->subreaper)
 		return stand_in(s);
-	int e = fork_program(s, &k);
+	int e = fork_program(s, &k, "runack:[init]");
 	if (e || k.target == 0)
 		return e;
-	let_go(s, &k, "runack:[init]");
+	let_go(s, &k);
 	keep_reaping(&k);
 }
 

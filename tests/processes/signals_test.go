@@ -35,6 +35,7 @@ func TestInitStartsWithCleanSignals(t *testing.T) {
 	skipUnlessClean(e)
 	b := e.Bundle(harness.Probe("signals"))
 	wantEqual(t, "signals of run's init", deaf(e, "run", "-b", b.Dir, e.ID("run")).OK(), clean)
+	wantEqual(t, "signals below the built-in init", deaf(e, "run", "--init", "-b", b.Dir, e.ID("init")).OK(), clean)
 
 	// create and start are two processes, each as deaf as the other.
 	id := e.ID("create")
@@ -61,7 +62,9 @@ func TestExecStartsWithCleanSignals(t *testing.T) {
 	e := harness.New(t)
 	skipUnlessClean(e)
 	id, _ := detached(e)
-	wantEqual(t, "signals", deaf(e, "exec", id, "/bin/probe", "signals").OK(), clean)
+	for _, reap := range []string{"--reap=false", "--reap"} {
+		wantEqual(t, "signals with "+reap, deaf(e, "exec", reap, id, "/bin/probe", "signals").OK(), clean)
+	}
 	remove(e, id)
 }
 

@@ -206,6 +206,25 @@ func TestANotificationReachesTheAgent(t *testing.T) {
 	e.Remove(id)
 }
 
+// With an init or a reaper in between, the listener is the program's, below.
+func TestTheListenerBelowWhatStays(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("has --init and exec --reap")
+	a := startAgent(t, filepath.Join(e.Dir, "agent.sock"))
+	defer a.stop()
+	b := e.Bundle(harness.Args(call(unix.SYS_UNAME, 0)...), seccomp(notified(a.path, "uname")))
+	wantEqual(t, "run --init", strings.TrimSpace(e.OK("run", "--init", "-b", b.Dir, e.ID("init"))), negative(unix.EDOM))
+	a.message()
+	b.Edit(harness.Probe("wait"))
+	id := e.ID("c")
+	e.OK("run", "-d", "-b", b.Dir, id)
+	a.message()
+	out := e.OK(append([]string{"exec", "--reap", id}, call(unix.SYS_UNAME, 0)...)...)
+	wantEqual(t, "exec --reap", strings.TrimSpace(out), negative(unix.EDOM))
+	harness.OneLine(t, e.Fails(255, "exec", "-d", "--exec-wait-fifo", "/f", id, "true"), "--exec-wait-fifo", "seccomp listener")
+	e.Remove(id)
+}
+
 func wantSame(t testing.TB, what string, got, want any) {
 	t.Helper()
 	g, err := json.Marshal(got)
