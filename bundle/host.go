@@ -16,7 +16,6 @@ type Host struct {
 	Rootless bool // the runtime's effective user is not root
 	SELinux  bool // enabled
 	CgroupV2 bool // the unified hierarchy alone
-	RDT      bool // a resctrl file system is mounted
 	// SameNetNS tells whether path is the runtime's own network namespace. It is asked only about
 	// a namespace to join, and only where a sysctl of net depends on the answer.
 	SameNetNS func(path string) (bool, error)
@@ -29,7 +28,7 @@ type Host struct {
 func ValidateOn(spec *specs.Spec, h Host) error {
 	c := newChecker(spec)
 	for _, check := range []func(Host) error{
-		c.rootless, c.selinux, c.cgroupVersion, c.rdt, c.netSysctl, c.joinedUserNS,
+		c.rootless, c.selinux, c.cgroupVersion, c.netSysctl, c.joinedUserNS,
 	} {
 		if err := check(h); err != nil {
 			return inFile(ConfigFile, err)
@@ -105,13 +104,6 @@ func (c *checker) cgroupVersion(h Host) error {
 	// limit of memory is known.
 	if m := r.Memory; m != nil && m.Swap != nil && *m.Swap > 0 && (m.Limit == nil || *m.Limit == 0) {
 		return refuse("linux.resources.memory.swap", "needs a memory limit on cgroup v2")
-	}
-	return nil
-}
-
-func (c *checker) rdt(h Host) error {
-	if c.linux.IntelRdt != nil && !h.RDT {
-		return refuse("linux.intelRdt", "no resctrl file system is mounted")
 	}
 	return nil
 }

@@ -49,7 +49,6 @@ var hostRows = []hostRow{
 	}}},
 	{row: row{name: "root with groups", edit: func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{5} }}},
 	{row: row{name: "selinux label without selinux", edit: func(s *specs.Spec) { s.Process.SelinuxLabel = "a" }, path: "process.selinuxLabel"}},
-	{row: row{name: "rdt without resctrl", edit: rdt(specs.LinuxIntelRdt{}), path: "linux.intelRdt"}},
 	{row: row{name: "unified without v2", edit: resources(specs.LinuxResources{Unified: map[string]string{"a.b": ""}}), path: "linux.resources.unified"}},
 	{row: row{name: "sysctl of the host's net", edit: sysctl("net.core.somaxconn", "1", func(s *specs.Spec) {
 		dropNS(s, specs.NetworkNamespace)
@@ -68,7 +67,6 @@ var hostRows = []hostRow{
 func TestValidateOn(t *testing.T) {
 	rows := append([]hostRow{
 		{row: row{name: "selinux label", edit: func(s *specs.Spec) { s.Process.SelinuxLabel = "a" }}, host: Host{SELinux: true}},
-		{row: row{name: "rdt", edit: rdt(specs.LinuxIntelRdt{})}, host: Host{RDT: true}},
 		{row: row{name: "unified", edit: resources(specs.LinuxResources{Unified: map[string]string{"a.b": ""}})}, host: Host{CgroupV2: true}},
 		{row: row{name: "swap without memory on v2", edit: resources(specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: new(int64(1))}}), path: "linux.resources.memory.swap"}, host: Host{CgroupV2: true}},
 		{row: row{name: "swap without memory on v1", edit: resources(specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: new(int64(1))}})}},

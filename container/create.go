@@ -178,7 +178,7 @@ func (cr *creation) compile() error {
 	}
 	if r := spec.Linux.IntelRdt; r != nil {
 		if cr.rdt, err = cgroupjoin.NewRDT(cr.opts.ID, r); err != nil {
-			return err
+			return fmt.Errorf("config.json: linux.intelRdt: %w", err)
 		}
 	}
 	return cr.makePlan()

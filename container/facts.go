@@ -108,7 +108,6 @@ func capabilities() (bounding uint64, last int) {
 func hostOf(f *plan.Facts) bundle.Host {
 	return bundle.Host{
 		Rootless: f.Rootless, SELinux: f.SELinux, CgroupV2: f.CgroupVersion == string(cgroupjoin.V2),
-		RDT:       true, // cgroupjoin says what is missing
 		SameNetNS: sameNetNS,
 		UserNSMaps: func(string) (uids, gids []specs.LinuxIDMapping, err error) {
 			return f.UIDMappings, f.GIDMappings, nil

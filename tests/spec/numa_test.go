@@ -49,5 +49,5 @@ func TestIntelRdtThatIsNotThere(t *testing.T) {
 	if text := e.Read("/proc/self/mountinfo"); strings.Contains(text, " - resctrl ") {
 		t.Skip("a resctrl file system is mounted here")
 	}
-	e.Refused([]harness.Edit{func(s *spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x", Schemata: []string{"L3:0=f"}} }}, "resctrl")
+	e.Refused([]harness.Edit{func(s *spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x", Schemata: []string{"L3:0=f"}} }}, "linux.intelRdt", "resctrl")
 }
