@@ -138,6 +138,7 @@ func TestNewuidmapMapsWhatSubuidGrants(t *testing.T) {
 	e := harness.New(t)
 	u := asNobody(e)
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		madeIfMissing(t, file)
 		hostBind(e, e.File(filepath.Base(file), "nobody:300000:65536\n"), file)
 	}
 	two := func(first uint32) []specs.LinuxIDMapping {
@@ -151,6 +152,26 @@ func TestNewuidmapMapsWhatSubuidGrants(t *testing.T) {
 	if r.Code == 0 || !strings.Contains(r.Stderr, "newuidmap") {
 		t.Errorf("ids that nobody granted: %s", r)
 	}
+}
+
+// madeIfMissing is for a file of the host's that something is to be bound over, until the test ends.
+func madeIfMissing(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o644)
+	if os.IsExist(err) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 const nobody = 65534
