@@ -173,8 +173,5 @@ func TestAnExecThatWaitsForItsFifoCanBeEnded(t *testing.T) {
 // waits waits until a stage is at the fifo, where it opens it.
 func waits(t testing.TB, pid int) {
 	t.Helper()
-	within(t, "the stage waits for the fifo", func() bool {
-		wchan, err := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
-		return err == nil && string(wchan) == "wait_for_partner"
-	})
+	within(t, "the stage waits for the fifo", func() bool { return blockedIn(pid, unix.SYS_OPENAT) })
 }

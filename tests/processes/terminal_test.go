@@ -259,8 +259,7 @@ func TestAReaderThatStops(t *testing.T) {
 	s.shows("y\r\ny\r\n")
 	program := e.ReadPid(pidFile)
 	within(t, "the program is stuck", func() bool {
-		wchan, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", program))
-		return strings.Contains(string(wchan), "n_tty_write") || strings.Contains(string(wchan), "wait_woken")
+		return blockedIn(program, unix.SYS_WRITE) || blockedIn(program, unix.SYS_WRITEV)
 	})
 	runtime, err := unix.PidfdOpen(p.Pid, 0)
 	if err != nil {
