@@ -7,16 +7,15 @@
 #include <sys/statvfs.h>
 
 #define PROPAGATION_ANY ((uint64_t)(MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
-#define ATTR_ANY                                                                    \
-	((uint64_t)(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |      \
-		    MOUNT_ATTR_NOEXEC | MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME | \
-		    MOUNT_ATTR_NOSYMFOLLOW))
+#define ATTR_ANY                                                                                   \
+	((uint64_t)(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | \
+		    MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW))
 
 /* What the kernel locks when a mount enters a less privileged user namespace (MNT_LOCK_*). The
  * atime mode is locked as a whole, so it is handled apart. */
-#define ATTR_LOCKABLE                                                          \
-	((uint64_t)(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | \
-		    MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODIRATIME))
+#define ATTR_LOCKABLE                                                                              \
+	((uint64_t)(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | \
+		    MOUNT_ATTR_NODIRATIME))
 
 static const struct {
 	uint64_t attr;

@@ -44,7 +44,7 @@ static int bind_check(struct stage *s, const void *args)
 		const char *field;
 		uint64_t attr;
 	} attrs[] = {
-		{ "set", a->set },	  { "clear", a->clear },	{ "must", a->must },
+		{ "set", a->set },        { "clear", a->clear },        { "must", a->must },
 		{ "recSet", a->rec_set }, { "recClear", a->rec_clear },
 	};
 
@@ -64,7 +64,8 @@ static int bind_check(struct stage *s, const void *args)
  * runtime has opened the rest. */
 static int clone_source(struct stage *s, const struct bind_args *a)
 {
-	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (a->recursive ? AT_RECURSIVE : 0);
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+			     (a->recursive ? AT_RECURSIVE : 0);
 	int tree;
 
 	if (a->fd >= 0)
@@ -76,10 +77,16 @@ static int clone_source(struct stage *s, const struct bind_args *a)
 		tree = sys_open_tree(AT_FDCWD, a->source, flags);
 	}
 	if (tree == -EINVAL)
-		return stage_fail(s, tree, a->source, "the source is unbindable, or has mounts below that a more privileged namespace locked (rbind takes them along)");
+		return stage_fail(
+			s, tree, a->source,
+			"the source is unbindable, or has mounts below that a more privileged namespace locked (rbind takes them along)");
 	if (tree == -ENOSPC)
-		return stage_fail(s, tree, a->source, "the limit of mounts in a namespace (/proc/sys/fs/mount-max) is reached");
-	return tree < 0 ? stage_fail(s, tree, a->source, "the source of the mount on %s", a->target) : tree;
+		return stage_fail(
+			s, tree, a->source,
+			"the limit of mounts in a namespace (/proc/sys/fs/mount-max) is reached");
+	return tree < 0 ?
+		       stage_fail(s, tree, a->source, "the source of the mount on %s", a->target) :
+		       tree;
 }
 
 /* The flags that were asked for. All of it happens before anyone can open a file there. */
@@ -91,7 +98,9 @@ static int change_tree(struct stage *s, const struct bind_args *a, int tree)
 		return e;
 	e = attr_change(tree, AT_RECURSIVE, a->rec_set, a->rec_clear);
 	if (e == -EPERM)
-		return stage_fail(s, e, a->target, "recursive mount flags: some are locked by a more privileged namespace");
+		return stage_fail(
+			s, e, a->target,
+			"recursive mount flags: some are locked by a more privileged namespace");
 	return e ? stage_fail(s, e, a->target, "recursive mount flags") : 0;
 }
 
@@ -102,8 +111,8 @@ static int check_kinds(struct stage *s, const struct bind_args *a, int target, b
 	if (fstat(target, &st) < 0)
 		return stage_fail(s, errno, a->target, "fstat");
 	if (!dir && S_ISDIR(st.st_mode))
-		return stage_fail(s, EISDIR, a->target, "the source %s is a file, the target a directory",
-				  a->source);
+		return stage_fail(s, EISDIR, a->target,
+				  "the source %s is a file, the target a directory", a->source);
 	return 0;
 }
 

@@ -58,14 +58,18 @@ static int open_ptmx(struct stage *s)
 	struct stat st;
 
 	if (pts < 0 || fstatfs(pts, &fs) < 0)
-		return stage_fail(s, pts < 0 ? pts : errno, "/dev/pts", "a terminal needs a devpts there");
+		return stage_fail(s, pts < 0 ? pts : errno, "/dev/pts",
+				  "a terminal needs a devpts there");
 	if (fs.f_type != DEVPTS_SUPER_MAGIC)
 		return stage_fail(s, ENODEV, "/dev/pts", "a terminal needs a devpts there");
 	close_fd int ptmx = sys_openat2(pts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW, 0,
 					RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 	if (ptmx < 0)
-		return stage_fail(s, ptmx, "/dev/pts/ptmx", ptmx == -ENOSPC ?
-				  "the limit of terminals (/proc/sys/kernel/pty/max) is reached" : NULL);
+		return stage_fail(
+			s, ptmx, "/dev/pts/ptmx",
+			ptmx == -ENOSPC ?
+				"the limit of terminals (/proc/sys/kernel/pty/max) is reached" :
+				NULL);
 	if (fstat(ptmx, &st) < 0)
 		return stage_fail(s, errno, "/dev/pts/ptmx", "fstat");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || st.st_ino != PTMX_INO)
@@ -126,9 +130,10 @@ static int mount_console(struct stage *s, int slave)
 		return stage_fail(s, dir, path, NULL);
 	close_fd int target = path_file_at(dir, name, 0600);
 	if (target < 0)
-		return stage_fail(s, target, path, target == -ELOOP ? "it must not be a link" : NULL);
-	close_fd int tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							     AT_EMPTY_PATH);
+		return stage_fail(s, target, path,
+				  target == -ELOOP ? "it must not be a link" : NULL);
+	close_fd int tree =
+		sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0)
 		return stage_fail(s, tree, path, "open_tree");
 	return target_attach(s, tree, target, path);

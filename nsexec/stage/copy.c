@@ -67,8 +67,8 @@ static int copy_bytes(int from, int to)
 static int copy_file(int from_dir, int to_dir, const char *name)
 {
 	/* O_NONBLOCK: should a fifo have taken the file's place, opening it must not wait. */
-	close_fd int from = (int)sys_result(openat(from_dir, name,
-		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+	close_fd int from = (int)sys_result(
+		openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 	struct stat st;
 
 	if (from < 0)
@@ -77,8 +77,8 @@ static int copy_file(int from_dir, int to_dir, const char *name)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -ESTALE;
-	close_fd int to = (int)sys_result(openat(to_dir, name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+	close_fd int to = (int)sys_result(
+		openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (to < 0)
 		return to;
 	int e = copy_bytes(from, to);
@@ -160,7 +160,8 @@ static int copy_dir(struct stage *s, int from, int to, const char *path, int dep
 	long n;
 
 	if (depth > DEPTH_MAX)
-		return stage_fail(s, ELOOP, path, "copy up: more than %d directories deep", DEPTH_MAX);
+		return stage_fail(s, ELOOP, path, "copy up: more than %d directories deep",
+				  DEPTH_MAX);
 	while ((n = syscall(SYS_getdents64, from, buf.bytes, sizeof(buf.bytes))) > 0) {
 		for (long at = 0; at < n;) {
 			const struct entry *d = (const void *)(buf.bytes + at);

@@ -43,8 +43,8 @@ static void parse_point(const char *item)
 {
 	struct point *p = &points[n_points++];
 
-	if (n_points > ARRAY_SIZE(points) ||
-	    sscanf(item, "%127[^#]#%d=%15[a-z](%d)", p->name, &p->passes, p->action, &p->number) < 3)
+	if (n_points > ARRAY_SIZE(points) || sscanf(item, "%127[^#]#%d=%15[a-z](%d)", p->name,
+						    &p->passes, p->action, &p->number) < 3)
 		wrong(item);
 	p->passes--;
 }
@@ -66,7 +66,9 @@ static _Noreturn void executioner_main(void)
 	(void)prctl(PR_SET_NAME, "runack:[exec.er]");
 	(void)syscall(SYS_close_range, 1, UINT_MAX, 0);
 	for (;;) {
-		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = control.buf,
 				    .msg_controllen = sizeof(control.buf) };
 		ssize_t n = recvmsg(0, &m, 0);
 		struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
@@ -162,8 +164,8 @@ int failpoint(struct stage *s, int code, const char *object)
 {
 	char name[128];
 
-	(void)snprintf(name, sizeof(name), "%s: %s%s%s", s->side, step_verb(code), object ? " " : "",
-		       object ? object : "");
+	(void)snprintf(name, sizeof(name), "%s: %s%s%s", s->side, step_verb(code),
+		       object ? " " : "", object ? object : "");
 	if (seen >= 0)
 		(void)dprintf(seen, "%s\n", name);
 	for (size_t i = 0; i < n_points; i++)

@@ -295,8 +295,8 @@ static int send_full(int fd, struct msghdr *m, size_t left)
 }
 
 /* Sends one frame with one write. body is a JSON object, or empty. The descriptors stay ours. */
-int frame_send(struct stage *s, const char *type, const char *body, size_t body_len,
-	       const int *fds, size_t n_fds)
+int frame_send(struct stage *s, const char *type, const char *body, size_t body_len, const int *fds,
+	       size_t n_fds)
 {
 	/* Static: the largest body, a trace, would be a surprise on the stack. */
 	static char buf[64 * 1024];

@@ -20,10 +20,8 @@ static const struct {
 	const char *on;
 	const char *off; /* on a remount; NULL: a remount leaves it alone */
 } sb_flags[] = {
-	{ MS_RDONLY, "ro", "rw" },
-	{ MS_SYNCHRONOUS, "sync", "async" },
-	{ MS_MANDLOCK, "mand", "nomand" },
-	{ MS_LAZYTIME, "lazytime", "nolazytime" },
+	{ MS_RDONLY, "ro", "rw" },         { MS_SYNCHRONOUS, "sync", "async" },
+	{ MS_MANDLOCK, "mand", "nomand" }, { MS_LAZYTIME, "lazytime", "nolazytime" },
 	{ MS_DIRSYNC, "dirsync", NULL },
 };
 
@@ -31,14 +29,10 @@ static const struct {
 	uint64_t attr;
 	unsigned long flag;
 } mount_flags[] = {
-	{ MOUNT_ATTR_RDONLY, MS_RDONLY },
-	{ MOUNT_ATTR_NOSUID, MS_NOSUID },
-	{ MOUNT_ATTR_NODEV, MS_NODEV },
-	{ MOUNT_ATTR_NOEXEC, MS_NOEXEC },
-	{ MOUNT_ATTR_NOATIME, MS_NOATIME },
-	{ MOUNT_ATTR_STRICTATIME, MS_STRICTATIME },
-	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME },
-	{ MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW },
+	{ MOUNT_ATTR_RDONLY, MS_RDONLY },         { MOUNT_ATTR_NOSUID, MS_NOSUID },
+	{ MOUNT_ATTR_NODEV, MS_NODEV },           { MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+	{ MOUNT_ATTR_NOATIME, MS_NOATIME },       { MOUNT_ATTR_STRICTATIME, MS_STRICTATIME },
+	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME }, { MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW },
 };
 
 static unsigned long mount_flags_of(uint64_t attr)
@@ -144,7 +138,7 @@ static int set_sb_flags(struct stage *s, const struct fs_request *r, int fs, boo
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sb_flags); i++) {
 		const char *name = r->sb_flags & sb_flags[i].flag ? sb_flags[i].on :
-				   remount			  ? sb_flags[i].off :
+				   remount                        ? sb_flags[i].off :
 								    NULL;
 		int e = name ? sys_fsconfig(fs, FSCONFIG_SET_FLAG, name, NULL) : 0;
 		if (e)

@@ -9,7 +9,8 @@ struct fs_request {
 	const char *object; /* for failures */
 	const char *type;
 	const char *source; /* NULL for none */
-	uint64_t sb_flags; /* MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME, ... */
+	uint64_t
+		sb_flags; /* MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME, ... */
 	uint64_t attr; /* MOUNT_ATTR_* */
 	const char *first; /* an option that those below may override; NULL for none */
 	const struct strings *options; /* "key" or "key=value"; NULL for none */

@@ -81,7 +81,8 @@ static _Noreturn void hook_child(struct stage *s, const struct hook_args *a, int
 	_exit(127);
 }
 
-static int hook_fork(struct stage *s, const struct hook_args *a, struct running *r, int state, int output)
+static int hook_fork(struct stage *s, const struct hook_args *a, struct running *r, int state,
+		     int output)
 {
 	struct clone_args clone = {
 		.flags = CLONE_PIDFD,
@@ -203,8 +204,8 @@ static int hook_run(struct stage *s, const void *args)
 
 	if (!s->state)
 		return stage_fail(s, EPROTO, a->path, "a hook before proceed or start");
-	r.exec_errno = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			    -1, 0);
+	r.exec_errno =
+		mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r.exec_errno == MAP_FAILED)
 		return stage_fail(s, errno, a->path, "mmap");
 	e = hook_run_in(s, a, &r);

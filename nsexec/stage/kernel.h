@@ -171,8 +171,8 @@ static inline int sys_fsmount(int fs, uint64_t attr)
 static inline int sys_mount_setattr(int fd, unsigned int flags,
 				    const struct kernel_mount_attr *attr)
 {
-	return (int)sys_result(syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH, attr,
-				       sizeof(*attr)));
+	return (int)sys_result(
+		syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH, attr, sizeof(*attr)));
 }
 
 static inline int sys_pivot_root(const char *new_root, const char *put_old)

@@ -20,7 +20,9 @@ static int number(const char *s)
 }
 
 /* Static: a few tens of kilobytes. */
-static struct stage stage = { .side = "stage-0", .listener = -1, .root_fd = -1, .proc_fd = -1, .host_proc_fd = -1 };
+static struct stage stage = {
+	.side = "stage-0", .listener = -1, .root_fd = -1, .proc_fd = -1, .host_proc_fd = -1
+};
 
 int main(int argc, char **argv, char **env)
 {

@@ -44,8 +44,8 @@ static const struct field mount_fields[] = {
 	FIELD(struct mount_args, F_STRING, instead, "instead", FIELD_OPTIONAL),
 };
 
-#define SB_FLAGS                                                                               \
-	((uint64_t)(MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME |      \
+#define SB_FLAGS                                                                          \
+	((uint64_t)(MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME | \
 		    MS_SILENT | MS_I_VERSION))
 
 static int sb_flags_check(struct stage *s, uint64_t flags)
@@ -72,7 +72,8 @@ static int mount_check(struct stage *s, const void *args)
 	if (e)
 		return e;
 	if (a->refused && (!streq(a->refused, "bind") || !a->instead))
-		return stage_fail(s, EBADMSG, "refused", "neither bind nor absent, or instead missing");
+		return stage_fail(s, EBADMSG, "refused",
+				  "neither bind nor absent, or instead missing");
 	if (a->copy_up && !streq(a->type, "tmpfs"))
 		return stage_fail(s, EBADMSG, "copyUp", "not a tmpfs");
 	return 0;

@@ -53,14 +53,16 @@ static int action_timens(struct stage *s, const struct action *a)
 	ssize_t n = write(fd, a->value, len);
 	if (n < 0)
 		return stage_fail(s, errno, "/proc/self/timens_offsets", "%s", a->value);
-	return (size_t)n == len ? 0 : stage_fail(s, EIO, "/proc/self/timens_offsets", "short write");
+	return (size_t)n == len ? 0 :
+				  stage_fail(s, EIO, "/proc/self/timens_offsets", "short write");
 }
 
 /* The maker of a time namespace does not enter it, only its children do; by this file it can
  * enter it after all, being single-threaded. */
 static int action_entertime(struct stage *s, const struct action *a)
 {
-	close_fd int fd = openat(s->host_proc_fd, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	close_fd int fd =
+		openat(s->host_proc_fd, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return stage_fail(s, errno, "/proc/self/ns/time_for_children", NULL);

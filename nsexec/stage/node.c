@@ -204,7 +204,8 @@ static int device_bind(struct stage *s, const struct device_args *a, int dir, co
 		return 0;
 	close_fd int tree = sys_open_tree(AT_FDCWD, a->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0 || fstat(tree, &st) < 0)
-		return stage_fail(s, tree < 0 ? tree : errno, a->path, "the host's node, to be bound");
+		return stage_fail(s, tree < 0 ? tree : errno, a->path,
+				  "the host's node, to be bound");
 	if (!is_device(a, &st))
 		return device_wrong(s, a, "the host's node");
 	close_fd int target = path_file_at(dir, name, 0);

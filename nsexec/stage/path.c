@@ -212,8 +212,9 @@ static int enter_dir(int dir, const char *name, mode_t mode, bool *ret_made)
 static int enter_real(struct stage *s, char *real, mode_t mode, bool *ret_made)
 {
 	int root = path_root(s);
-	close_fd int dir = root < 0 ? root :
-		(int)sys_result(openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	close_fd int dir =
+		root < 0 ? root :
+			   (int)sys_result(openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
 
 	*ret_made = false;
 	while (dir >= 0 && *real) {
@@ -318,8 +319,8 @@ int path_open_parent(struct stage *s, const char *path, bool make, char *ret_nam
 static int make_one_file(int dir, const char *name, mode_t mode)
 {
 	mode_t mask = umask(0);
-	int fd = (int)sys_result(openat(dir, name,
-		O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+	int fd = (int)sys_result(
+		openat(dir, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
 
 	(void)umask(mask);
 	return fd;

@@ -40,8 +40,8 @@ static int readonly_run(struct stage *s, const void *args)
 		return e < 0 ? e : 0;
 	if (path_same(fd, s->root_fd) > 0) /* a mount over the root would never be seen */
 		return attr_change_unlocked(s, fd, a->path, MOUNT_ATTR_RDONLY, 0, 0);
-	close_fd int tree = sys_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							  AT_EMPTY_PATH | AT_RECURSIVE);
+	close_fd int tree = sys_open_tree(
+		fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0)
 		return stage_fail(s, tree, a->path, "open_tree");
 	e = attr_change(tree, 0, MOUNT_ATTR_RDONLY, 0);
@@ -87,8 +87,8 @@ static int open_null(struct stage *s)
 
 static int clone_at(struct stage *s, const char *path, int from, int target)
 {
-	close_fd int tree = sys_open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							    AT_EMPTY_PATH);
+	close_fd int tree =
+		sys_open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
 	if (tree < 0)
 		return stage_fail(s, tree, path, "open_tree");

@@ -116,8 +116,8 @@ static int root_tree(struct stage *s, const struct root_args *a, int place)
 {
 	if (a->fd >= 0)
 		return path_take_fd(s, a->fd);
-	int tree = sys_open_tree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-						    AT_RECURSIVE);
+	int tree = sys_open_tree(
+		place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	return tree < 0 ? stage_fail(s, tree, a->path, "open_tree") : tree;
 }
 
@@ -131,7 +131,8 @@ static int root_run(struct stage *s, const void *args)
 	close_fd int place = a->plain && a->fd >= 0 ? path_take_fd(s, a->fd) : open_place(a);
 
 	if (place < 0)
-		return stage_fail(s, place, a->path, place == -ENOTDIR ? "the root is a file" : NULL);
+		return stage_fail(s, place, a->path,
+				  place == -ENOTDIR ? "the root is a file" : NULL);
 	if (a->plain) {
 		path_set_root(s, steal_fd(&place));
 		return 0;
@@ -144,7 +145,9 @@ static int root_run(struct stage *s, const void *args)
 		return tree;
 	e = sys_move_mount(tree, place);
 	if (e == -ENOSPC)
-		return stage_fail(s, e, a->path, "the limit of mounts in a namespace (/proc/sys/fs/mount-max) is reached");
+		return stage_fail(
+			s, e, a->path,
+			"the limit of mounts in a namespace (/proc/sys/fs/mount-max) is reached");
 	if (e)
 		return stage_fail(s, e, a->path, "move_mount");
 	path_set_root(s, steal_fd(&tree));
@@ -217,7 +220,9 @@ static int enter_by_pivot(struct stage *s)
 		return stage_fail(s, errno, "root", "chdir");
 	e = sys_pivot_root(".", ".");
 	if (e == -EINVAL)
-		return stage_fail(s, e, "root", "pivot_root: the host's root is an initial ramdisk, or a mount on the way is shared (--no-pivot does without)");
+		return stage_fail(
+			s, e, "root",
+			"pivot_root: the host's root is an initial ramdisk, or a mount on the way is shared (--no-pivot does without)");
 	if (e)
 		return stage_fail(s, e, "root", "pivot_root");
 	e = attr_propagation_one(old, MS_SLAVE | MS_REC);

@@ -92,8 +92,8 @@ void stage_tell(struct stage *s, int code);
 /* frame.c */
 int frame_read(struct stage *s, struct frame *f);
 int frame_expect(struct stage *s, struct frame *f, const char *type);
-int frame_send(struct stage *s, const char *type, const char *body, size_t body_len,
-	       const int *fds, size_t n_fds);
+int frame_send(struct stage *s, const char *type, const char *body, size_t body_len, const int *fds,
+	       size_t n_fds);
 void frame_free(struct frame *f);
 
 /* step.c */
@@ -121,8 +121,10 @@ struct field {
 	int required;
 };
 
-#define FIELD(type, kind, member, name, required) \
-	{ name, kind, offsetof(type, member), required }
+#define FIELD(type, kind, member, name, required)            \
+	{                                                    \
+		name, kind, offsetof(type, member), required \
+	}
 #define FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
 
 struct strings {
@@ -148,12 +150,11 @@ struct step_impl {
 	int (*run)(struct stage *s, const void *args);
 };
 
-#define STEP_IMPL(name, table, check_fn, run_fn)                                        \
-	_Static_assert(sizeof(struct name##_args) <= STEP_ARGS_MAX, "step arguments");  \
+#define STEP_IMPL(name, table, check_fn, run_fn)                                       \
+	_Static_assert(sizeof(struct name##_args) <= STEP_ARGS_MAX, "step arguments"); \
 	const struct step_impl step_##name = { FIELDS(table), check_fn, run_fn }
 
-#define STEP_IMPL_BARE(name, run_fn) \
-	const struct step_impl step_##name = { NULL, 0, NULL, run_fn }
+#define STEP_IMPL_BARE(name, run_fn) const struct step_impl step_##name = { NULL, 0, NULL, run_fn }
 
 /* Reads the object at node into args by the table. Names what is wrong in s->fail. */
 int fields_read(struct stage *s, struct frame *f, uint32_t node, const struct field *fields,
@@ -166,7 +167,8 @@ _Noreturn void plan_run(struct stage *s);
 /* sync.c: frames that report progress, and the times that go with them */
 int sync_report(struct stage *s, const char *type);
 int die_of_signals(struct stage *s);
-void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns, int64_t duration_ns);
+void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns,
+	       int64_t duration_ns);
 
 /* Codes of steps.def by symbol. */
 enum step_code {
@@ -192,7 +194,8 @@ int proc_write(struct stage *s, const char *path, const char *value, size_t len)
 
 /* path.c: names inside the container's root, never followed out of it */
 int path_open(struct stage *s, const char *path, int flags);
-int path_open_parent(struct stage *s, const char *path, bool make, char *ret_name, size_t name_size);
+int path_open_parent(struct stage *s, const char *path, bool make, char *ret_name,
+		     size_t name_size);
 int path_make_dir(struct stage *s, const char *path, mode_t mode);
 int path_make_file(struct stage *s, const char *path, mode_t mode);
 

@@ -62,8 +62,8 @@ static pid_t clone_stage1(uint64_t flags, int cgroup, int *ret_pidfd)
  * write there by entering a user or cgroup namespace. */
 static bool attach_may_help(pid_t err)
 {
-	return err == -EAGAIN || err == -EACCES || err == -EPERM || err == -ENOENT || err == -EBUSY ||
-	       err == -EOPNOTSUPP;
+	return err == -EAGAIN || err == -EACCES || err == -EPERM || err == -ENOENT ||
+	       err == -EBUSY || err == -EOPNOTSUPP;
 }
 
 static const char *clone_hint(pid_t err)

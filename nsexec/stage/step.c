@@ -352,7 +352,8 @@ static int64_t now(void)
 static bool sets_rights(int code)
 {
 	return code == STEP_CODE_bounding || code == STEP_CODE_user ||
-	       code == STEP_CODE_no_new_privs || code == STEP_CODE_caps || code == STEP_CODE_seccomp;
+	       code == STEP_CODE_no_new_privs || code == STEP_CODE_caps ||
+	       code == STEP_CODE_seccomp;
 }
 
 /*

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 
 /* One row of handshake.TraceBody. Rows that do not fit are dropped: a trace is a view, not a record. */
-void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns, int64_t duration_ns)
+void trace_add(struct stage *s, uint32_t step, const char *op, int64_t start_ns,
+	       int64_t duration_ns)
 {
 	char row[128];
 	struct text t = { .buf = row, .size = sizeof(row) };
@@ -95,8 +96,8 @@ static void die_of(int sig)
  */
 int die_of_signals(struct stage *s)
 {
-	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTERM, SIGABRT, SIGUSR1,
-				       SIGUSR2, SIGALRM, SIGPIPE, SIGSTKFLT };
+	static const int signals[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGABRT,
+				       SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGSTKFLT };
 	struct sigaction die = { .sa_handler = die_of };
 	sigset_t none;
 
@@ -143,7 +144,9 @@ static int client_speaks(struct stage *s)
 		if (n > 0 && !fds[0].revents)
 			n = poll(fds, 1, CLIENT_SECONDS * 1000);
 	} while (n < 0 && errno == EINTR);
-	return n ? 0 : stage_fail(s, ETIMEDOUT, "start socket", "a silent client makes way for the next");
+	return n ? 0 :
+		   stage_fail(s, ETIMEDOUT, "start socket",
+			      "a silent client makes way for the next");
 }
 
 /*

@@ -35,9 +35,12 @@ int target_open(struct stage *s, const char *path, enum target_kind kind, bool *
 	if (fd == -EROFS)
 		return stage_fail(s, fd, path, "the target is missing on a read-only file system");
 	if (fd == -ENOTDIR && kind == TARGET_PLAIN_DIR)
-		return stage_fail(s, fd, path, "must be mounted on an ordinary directory, reached through no symbolic link");
+		return stage_fail(
+			s, fd, path,
+			"must be mounted on an ordinary directory, reached through no symbolic link");
 	if (fd == -ENOTDIR)
-		return stage_fail(s, fd, path, "a directory is needed here, and a file is in the way");
+		return stage_fail(s, fd, path,
+				  "a directory is needed here, and a file is in the way");
 	return stage_fail(s, fd, path, NULL);
 }
 
@@ -64,9 +67,16 @@ static bool is_path(struct stage *s, const struct stat *st, const char *path)
 static bool may_cover(struct stage *s, const struct stat *st)
 {
 	static const char *const allowed[] = {
-		"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",  "/proc/stat",
-		"/proc/swaps",	 "/proc/uptime",    "/proc/loadavg",  "/proc/slabinfo",
-		"/proc/sys/kernel/ns_last_pid",	    "/proc/sys/crypto/fips_enabled",
+		"/proc/cpuinfo",
+		"/proc/diskstats",
+		"/proc/meminfo",
+		"/proc/stat",
+		"/proc/swaps",
+		"/proc/uptime",
+		"/proc/loadavg",
+		"/proc/slabinfo",
+		"/proc/sys/kernel/ns_last_pid",
+		"/proc/sys/crypto/fips_enabled",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
@@ -91,7 +101,9 @@ static int check_proc(struct stage *s, int target, const char *path, bool is_pro
 	if (proc < 0 || fstat(proc, &root) < 0 || root.st_dev != st.st_dev)
 		return 0;
 	if (st.st_ino == PROC_ROOT)
-		return is_proc ? 0 : stage_fail(s, EINVAL, path, "only a procfs may be mounted on /proc");
+		return is_proc ?
+			       0 :
+			       stage_fail(s, EINVAL, path, "only a procfs may be mounted on /proc");
 	return may_cover(s, &st) ? 0 : stage_fail(s, EINVAL, path, "the target lies inside /proc");
 }
 

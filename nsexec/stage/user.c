@@ -108,8 +108,8 @@ static int stdio_run(struct stage *s, const void *args)
 		if ((int64_t)st.st_uid == a->uid ||
 		    (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
 			continue;
-		if (fchown(fd, (uid_t)a->uid, (gid_t)-1) < 0 && errno != EINVAL &&
-		    errno != EPERM && errno != EROFS)
+		if (fchown(fd, (uid_t)a->uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM &&
+		    errno != EROFS)
 			return stage_fail(s, errno, "fchown", "descriptor %d", fd);
 	}
 	return 0;
@@ -140,7 +140,8 @@ static int check_inside(struct stage *s, const char *path)
 	if (syscall(SYS_getcwd, buf, sizeof(buf)) < 0)
 		return stage_fail(s, errno, path, "getcwd");
 	if (buf[0] != '/')
-		return stage_fail(s, ENOENT, path, "the directory is outside of the container's root");
+		return stage_fail(s, ENOENT, path,
+				  "the directory is outside of the container's root");
 	return 0;
 }
 

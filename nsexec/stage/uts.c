@@ -91,7 +91,8 @@ static int apparmor_exec(struct stage *s, const char *profile)
 		return stage_fail(s, ENAMETOOLONG, profile, NULL);
 	int e = proc_write(s, "self/attr/apparmor/exec", value, (size_t)n);
 	return e == -ENOENT && s->fail.err == ENOENT ?
-		       proc_write(s, "self/attr/exec", value, (size_t)n) : e;
+		       proc_write(s, "self/attr/exec", value, (size_t)n) :
+		       e;
 }
 
 static int exec_label_run(struct stage *s, const void *args)
@@ -151,8 +152,9 @@ static int keyring_run(struct stage *s, const void *args)
 	if (key == -ENOSYS) /* a kernel without keys has none to leak */
 		return 0;
 	if (key < 0)
-		return stage_fail(s, (int)key, a->name, key == -EDQUOT ?
-				  "the quota of /proc/sys/kernel/keys is used up" : NULL);
+		return stage_fail(s, (int)key, a->name,
+				  key == -EDQUOT ? "the quota of /proc/sys/kernel/keys is used up" :
+						   NULL);
 	return a->perm ? keyring_permit(s, key, a->perm, a->name) : 0;
 }
 

@@ -147,7 +147,8 @@ static int show_keyring(void)
 {
 	char text[512] = "";
 
-	if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof(text) - 1) < 0)
+	if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text, sizeof(text) - 1) <
+	    0)
 		die("keyctl");
 	printf("%s\n", text);
 	return 0;
@@ -225,8 +226,8 @@ static int hunt(void)
 		const struct dirent *d;
 
 		while (proc && (d = readdir(proc))) {
-			if (d->d_name[0] < '1' || d->d_name[0] > '9' || strcmp(d->d_name, "1") == 0 ||
-			    strtol(d->d_name, NULL, 10) == getpid())
+			if (d->d_name[0] < '1' || d->d_name[0] > '9' ||
+			    strcmp(d->d_name, "1") == 0 || strtol(d->d_name, NULL, 10) == getpid())
 				continue;
 			if (has_runtimes_name(d->d_name) && strcmp(last, d->d_name) != 0) {
 				met++;
