@@ -44,6 +44,9 @@ func newContainerd(t *testing.T) *containerd {
 	if _, err := exec.LookPath(c.program("containerd")); err != nil {
 		t.Skip("containerd is not installed (Debian package containerd)")
 	}
+	if !harness.HasController("cpu") {
+		t.Skip("ctr asks for CPU shares, and this view of the host has no cpu controller")
+	}
 	c.rootfs = e.Bundle(harness.WritableRoot).Rootfs
 	c.config()
 	c.up()
