@@ -2,6 +2,7 @@ package clients
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,15 +13,22 @@ import (
 	"runack/tests/harness"
 )
 
-// Every daemon gets a mount namespace with an empty /run, where programs keep sockets under fixed
-// names, and a network namespace, where it may set up bridges and filters as it likes.
-// The mounts are shared, as systemd leaves them, with nobody outside.
-// busybox does it, as a small system may have neither mount(8) nor ip(8).
-const ownHost = `busybox mount --make-rshared / && busybox mount -t tmpfs -o mode=755 tmpfs /run &&
-	busybox ip link set lo up && exec "$@"`
+// ownHost is a shell script that makes a host of a mount and a network namespace, prepares it
+// further, and executes its arguments there. Every daemon gets an empty /run, where programs keep
+// sockets under fixed names, and a network, where it may set up bridges and filters as it likes. The
+// mounts are shared, as systemd leaves them, with nobody outside. Unpacked packages lie over /usr, since
+// clients start helpers with an environment of their own. busybox does it, as a small system may have
+// neither mount(8) nor ip(8).
+func ownHost(prepare string) string {
+	script := "set -e; busybox mount --make-rshared /; busybox mount -t tmpfs -o mode=755 tmpfs /run; busybox ip link set lo up\n"
+	if libraryPath() != "" {
+		script += fmt.Sprintf("busybox mount -t overlay -o lowerdir=%s:/usr overlay /usr\n", unpacked("usr"))
+	}
+	return script + prepare + `exec "$@"`
+}
 
 // daemon starts a daemon in a host of its own and waits until it says that it is ready
-// (sd_notify(3)). ownHost can be preceded by more preparations.
+// (sd_notify(3)).
 func daemon(e *harness.Env, prepare, path string, args ...string) *harness.Proc {
 	e.T.Helper()
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(e.Temp, "notify")})
@@ -31,7 +39,7 @@ func daemon(e *harness.Env, prepare, path string, args ...string) *harness.Proc 
 	defer notify.Close()
 	p := e.Command(path, args...).
 		Env(append(clientEnv(), "NOTIFY_SOCKET="+notify.LocalAddr().String())...).
-		Through("unshare", "--mount", "--net", "sh", "-c", prepare+ownHost, "sh").
+		Through("unshare", "--mount", "--net", "sh", "-c", ownHost(prepare), "sh").
 		Within(time.Minute).Start()
 	buf := make([]byte, 4096)
 	for end := time.Now().Add(harness.Deadline(time.Minute)); !p.Exited() && time.Now().Before(end); {
@@ -44,7 +52,9 @@ func daemon(e *harness.Env, prepare, path string, args ...string) *harness.Proc 
 			return p
 		}
 	}
-	p.Signal(syscall.SIGTERM)
+	if !p.Exited() {
+		p.Signal(syscall.SIGTERM)
+	}
 	e.T.Fatalf("the daemon is not ready: %s", p.Wait())
 	return nil
 }

@@ -18,7 +18,7 @@ func newHost(e *harness.Env, prepare string) host {
 	e.T.Helper()
 	h := host{e.Command("sleep", "infinity").
 		Through("sh", "-c", `echo ready && exec "$@"`, "sh").
-		Through("unshare", "--mount", "--net", "sh", "-c", prepare+ownHost, "sh").Piped().Start()}
+		Through("unshare", "--mount", "--net", "sh", "-c", ownHost(prepare), "sh").Piped().Start()}
 	h.keeper.Expect("ready")
 	e.T.Cleanup(func() { h.keeper.Signal(syscall.SIGTERM); h.keeper.Wait() })
 	return h
@@ -26,5 +26,5 @@ func newHost(e *harness.Env, prepare string) host {
 
 // in has a command run there.
 func (h host) in(c *harness.Cmd) *harness.Cmd {
-	return c.Through("nsenter", "--target", fmt.Sprint(h.keeper.Pid), "--mount", "--net", "--")
+	return c.Through("nsenter", "--target", fmt.Sprint(h.keeper.Pid), "--mount", "--net", "--root", "--wd", "--")
 }

@@ -51,8 +51,17 @@ func clientPath() string {
 
 // clientEnv is what a client needs in its environment wherever it comes from.
 func clientEnv() []string {
-	libraries, _ := filepath.Glob(unpacked("usr/lib/*-linux-gnu")) // none if nothing had to be unpacked
-	return []string{"PATH=" + clientPath(), "LD_LIBRARY_PATH=" + strings.Join(libraries, ":")}
+	env := []string{"PATH=" + clientPath(), "LD_LIBRARY_PATH=" + libraryPath()}
+	if plugins, _ := filepath.Glob(unpacked("usr/lib/*-linux-gnu/xtables")); plugins != nil {
+		env = append(env, "XTABLES_LIBDIR="+plugins[0])
+	}
+	return env
+}
+
+// libraryPath is where unpacked clients find their libraries; "" if nothing had to be unpacked.
+func libraryPath() string {
+	dirs, _ := filepath.Glob(unpacked("usr/lib/*-linux-gnu"))
+	return strings.Join(dirs, ":")
 }
 
 // program finds a client's program, or skips the test.

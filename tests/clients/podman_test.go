@@ -55,6 +55,7 @@ func newPodman(e *harness.Env, prepare string, user ...string) podman {
 	e.File("podman/policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`)
 	p.host = newHost(e, prepare)
 	if user != nil {
+		p.host.needsUserNamespaces(e, user)
 		p.host.login(e)
 		if err := os.Chown(p.dir, ordinaryUID, ordinaryUID); err != nil {
 			e.T.Fatal(err)
@@ -403,7 +404,8 @@ var podmanRoot = []feature[podman]{
 		wantEqual(p.T, "from a container", p.out(nil, "sh", "-c", get), "page\n")
 	}},
 	{"pods", func(p podman) {
-		pod := strings.TrimSpace(p.ok("pod", "create", "--name", "pod", "--network", "none", "--cgroup-parent", filepath.Dir(p.Cgroup("podman"))))
+		pod := strings.TrimSpace(p.ok("pod", "create", "--name", "pod", "--network", "none", "--cgroup-parent", filepath.Dir(p.Cgroup("podman")),
+			"--infra-image", image, "--infra-command", "/bin/probe wait"))
 		p.T.Cleanup(func() { p.cmd("pod", "rm", "--force", "--time", "1", pod).Do() })
 		one := strings.TrimSpace(p.ok("run", "--detach", "--pod", pod, image, "probe", "wait"))
 		p.logged(one, "ready")

@@ -74,6 +74,7 @@ func newRootless(e *harness.Env, subuids bool) rootless {
 	e.T.Helper()
 	prepare, user := ordinary(e, subuids)
 	u := rootless{Env: e, host: newHost(e, prepare), user: user}
+	u.host.needsUserNamespaces(e, user)
 	u.host.login(e)
 	return u
 }

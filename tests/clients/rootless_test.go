@@ -31,7 +31,7 @@ func ordinary(e *harness.Env, subuids bool) (prepare string, user []string) {
 	}
 	for name, text := range files {
 		e.File("etc/"+name, text)
-		prepare += fmt.Sprintf("{ [ -e /etc/%[2]s ] || : >/etc/%[2]s; } && busybox mount -o bind %[1]s/%[2]s /etc/%[2]s && ", filepath.Join(e.Dir, "etc"), name)
+		prepare += fmt.Sprintf("[ -e /etc/%[2]s ] || : >/etc/%[2]s; busybox mount -o bind %[1]s/%[2]s /etc/%[2]s\n", filepath.Join(e.Dir, "etc"), name)
 	}
 	home := e.File("home/.profile", "")
 	for _, path := range []string{filepath.Dir(home), home} {
@@ -45,6 +45,14 @@ func ordinary(e *harness.Env, subuids bool) (prepare string, user []string) {
 	id := fmt.Sprint(ordinaryUID)
 	return prepare, []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--",
 		"env", "USER=ordinary", "HOME=" + filepath.Dir(home), "TMPDIR=" + filepath.Dir(home), "XDG_RUNTIME_DIR=" + runtimeDir, "RUNACK=" + runtime}
+}
+
+// needsUserNamespaces skips the test where an ordinary user can have none.
+func (h host) needsUserNamespaces(e *harness.Env, user []string) {
+	e.T.Helper()
+	if r := h.in(e.Command("unshare", "--user", "true").Through(user[0], user[1:]...)).Do(); r.Code != 0 {
+		e.T.Skipf("an ordinary user can have no user namespace here, as in a chroot or with kernel.unprivileged_userns_clone=0: %s", r.Stderr)
+	}
 }
 
 // login makes the directory that a login would have made.
