@@ -349,7 +349,7 @@ $(BUILD)/empty: tests/bench/empty/main.go
 	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tests/bench/empty
 
 .PHONY: bench
-bench: build $(BUILD)/floor $(BUILD)/peak $(BUILD)/empty ## what a call costs beside runc and crun (or RUNC=, CRUN=), into docs/bench
+bench: build $(BUILD)/floor $(BUILD)/peak $(BUILD)/empty ## what a call costs beside runc and crun (or RUNC=, CRUN=, OTHERS=), into docs/bench
 	$(GO) build -o $(BUILD)/bench ./tests/bench
 	$(BUILD)/bench $(BENCHFLAGS)
 

@@ -49,18 +49,26 @@ func newBench(view string) (*bench, error) {
 		return nil, err
 	}
 	for _, name := range []string{"runack", "runc", "crun"} {
-		if path := findRuntime(name); path != "" {
-			out, _ := exec.Command(path, "--version").Output()
-			first, _, _ := strings.Cut(string(out), "\n")
-			b.view.Runtimes = append(b.view.Runtimes, Runtime{name, path, first, filepath.Join(state, name)})
-		} else {
-			b.note("%s is not installed: left out", name)
-		}
+		b.add(name, findRuntime(name))
+	}
+	for _, path := range strings.Fields(os.Getenv("OTHERS")) {
+		b.add(filepath.Base(path), path)
 	}
 	if len(b.view.Runtimes) == 0 || b.view.Runtimes[0].Name != "runack" {
 		return nil, errors.New("there is no bin/runack: run `make build` first")
 	}
 	return b, nil
+}
+
+// add takes a runtime in, if there is one at path.
+func (b *bench) add(name, path string) {
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		b.note("%s is not installed: left out", name)
+		return
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	b.view.Runtimes = append(b.view.Runtimes, Runtime{name, path, first, filepath.Join(b.work, "state", name)})
 }
 
 func findRuntime(name string) string {

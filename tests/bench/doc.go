@@ -4,7 +4,8 @@
 //
 //	bench [-out DIR] [-part NAME,...] [-rounds N] [-live N,...]
 //
-// Measured are bin/runack and what RUNC and CRUN name, by default the runc and crun of PATH. As root.
+// Measured are bin/runack, what RUNC and CRUN name (by default the runc and crun of PATH), and whatever else
+// OTHERS names, by paths. As root.
 //
 // Each call is one process, from fork to its exit. All runtimes get the same bundle (busybox alone, the
 // configuration that `runack spec` writes, no terminal) and a state directory of their own on one tmpfs,
