@@ -28,6 +28,7 @@ func (s *Service) register(server *ttrpc.Server) {
 	desc := &ttrpc.ServiceDesc{Methods: s.taskMethods()}
 	for name, call := range desc.Methods {
 		desc.Methods[name] = func(ctx context.Context, unmarshal func(any) error) (any, error) {
+			s.events.hurry()
 			defer s.touch()
 			return call(ctx, unmarshal)
 		}

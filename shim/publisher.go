@@ -44,13 +44,14 @@ type publisher struct {
 	queue   []*types.Envelope // guarded by mu; the first is being sent
 	closing bool              // guarded by mu
 	wake    chan struct{}
+	retry   chan struct{} // has room for one: containerd is there
 }
 
 func newPublisher(namespace string, send func(context.Context, *types.Envelope) error) *publisher {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &publisher{
 		namespace: namespace, send: send, ctx: ctx, cancel: cancel,
-		drained: make(chan struct{}), wake: make(chan struct{}, 1),
+		drained: make(chan struct{}), wake: make(chan struct{}, 1), retry: make(chan struct{}, 1),
 	}
 	go p.run()
 	return p
@@ -83,6 +84,14 @@ func marshalEvent(event proto.Message) (*anypb.Any, error) {
 func (p *publisher) nudge() {
 	select {
 	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hurry says that containerd has just been heard of: an event that waits for it is tried at once.
+func (p *publisher) hurry() {
+	select {
+	case p.retry <- struct{}{}:
 	default:
 	}
 }
@@ -146,6 +155,8 @@ func (p *publisher) deliver(e *types.Envelope) bool {
 		select {
 		case <-p.ctx.Done():
 			return false
+		case <-p.retry:
+			pause = retryMin
 		case <-time.After(pause):
 			pause = min(2*pause, retryMax)
 		}
