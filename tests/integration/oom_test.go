@@ -105,7 +105,7 @@ func TestAnOOMOfTheGroupNeverCostsTheRuntimeItsLife(t *testing.T) {
 		}))
 	id, pidFile := e.ID("c"), e.Dir+"/pid"
 	pid, outcomes := 0, map[int]int{}
-	for i := range amount(1000, 200) {
+	for i := range amount(1000, 100) {
 		if pid == 0 {
 			p := e.Runtime("run", "-d", "--pid-file", pidFile, "-b", b.Dir, id).Piped().Start()
 			p.Expect("ready")
