@@ -292,12 +292,14 @@ func stepOf(pid int) string {
 
 // wasExecuted looks at a process whose sync socket has ended after executing. execve closes the
 // socket a moment before it changes the name, so a process that keeps the stage's name was executed
-// unless it is on its way out. A process that somebody else has reaped already leaves no trace
-// here; it is believed to have run, being past its last report.
-func wasExecuted(pid int) (bool, error) {
+// unless it is on its way out. A process that somebody else has reaped already is believed to have run,
+// being past its last report, unless the kernel still knows that a seccomp filter killed it: the
+// stage's last system calls are made under the filter.
+func wasExecuted(pid int, pidfd *os.File) (bool, error) {
 	s, err := readProgram(pid)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return true, nil
+		status := statusOf(pid, pidfd)
+		return status == nil || status.Signal() != unix.SIGSYS, nil
 	}
 	if err != nil {
 		return false, err

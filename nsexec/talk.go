@@ -157,7 +157,7 @@ func (t *talk) Finish() error {
 	case !errors.Is(err, io.EOF):
 		return t.explain(err)
 	}
-	executed, err := wasExecuted(t.pid)
+	executed, err := wasExecuted(t.pid, t.pidfd)
 	if err != nil || executed {
 		return err
 	}
