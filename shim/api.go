@@ -178,11 +178,13 @@ func (p *process) status() tasktypes.Status {
 				return tasktypes.Status_PAUSING
 			case paused:
 				return tasktypes.Status_PAUSED
+			case thawed:
 			}
 		}
 		return tasktypes.Status_RUNNING
 	case stopped, deleting, gone:
 		return tasktypes.Status_STOPPED
+	case creating:
 	}
 	return tasktypes.Status_UNKNOWN
 }

@@ -174,8 +174,9 @@ func inWords(err error) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.NotFound, codes.Unimplemented, codes.FailedPrecondition, codes.PermissionDenied:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // close sends what is left, for at most as long as given, and ends the publisher.

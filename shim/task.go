@@ -105,6 +105,7 @@ func (l *loop) advance(p *process, e event) {
 		if p.state == stopped {
 			l.tellExit(p)
 		}
+	case evCreated, evStart, evDelete, evDeleteFailed: // nothing but the new state
 	}
 	if p.state == burying && e != evBuried {
 		l.bury(p)

@@ -26,11 +26,8 @@ var (
 	sh           = harness.Shell
 )
 
-// Configurations of which this Debian's runc is too old.
-const (
-	newerThanRunc = "1.1.5 does not know this part of the specification yet"
-	refusedInRunc = "1.1.5 takes it in silence"
-)
+// For configurations that Debian's runc is too old for.
+const newerThanRunc = "1.1.5 does not know this part of the specification yet"
 
 // mountinfo has the program show its mounts.
 var mountinfo = harness.Args("/bin/cat", "/proc/self/mountinfo")
