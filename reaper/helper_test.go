@@ -66,15 +66,25 @@ __attribute__((used)) void run(L *sp) {
 
 var childPath string
 
-// defaultSignals undoes what GNU make hands on: its posix_spawn leaves signals 32 and 33 ignored, and
-// a test's child would not die of them.
+// defaultSignals undoes what was ignored when the tests began, as a test's child would not die of it:
+// GNU make's posix_spawn leaves signals 32 and 33 ignored, nohup SIGHUP.
 func defaultSignals() {
-	var dfl [4]uint64 // the kernel's struct sigaction: SIG_DFL, no flags, empty mask
-	for sig := uintptr(32); sig <= 34; sig++ {
-		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&dfl)), 0, 8, 0, 0)
-		if errno != 0 {
-			panic(errno)
+	const sigIgn = 1
+	for sig := uintptr(1); sig <= 64; sig++ {
+		var old, dfl [4]uint64 // the kernel's struct sigaction; dfl: SIG_DFL, no flags, empty mask
+		sigaction(sig, nil, &old)
+		if old[0] == sigIgn {
+			sigaction(sig, &dfl, nil)
 		}
+	}
+}
+
+// sigaction is rt_sigaction(2), for numbers that libraries hide. SIGKILL and SIGSTOP can be asked for only.
+func sigaction(sig uintptr, act, old *[4]uint64) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig,
+		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if errno != 0 {
+		panic(errno)
 	}
 }
 
