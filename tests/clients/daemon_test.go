@@ -16,11 +16,13 @@ import (
 // ownHost is a shell script that makes a host of a mount and a network namespace, prepares it
 // further, and executes its arguments there. Every daemon gets an empty /run, where programs keep
 // sockets under fixed names, and a network, where it may set up bridges and filters as it likes. The
-// mounts are shared, as systemd leaves them, with nobody outside. Unpacked packages lie over /usr, since
-// clients start helpers with an environment of their own. busybox does it, as a small system may have
-// neither mount(8) nor ip(8).
+// mounts are shared, as systemd leaves them, with nobody outside. What clients write to /etc stays there.
+// Unpacked packages lie over /usr, since clients start helpers with an environment of their own. busybox
+// does it, as a small system may have neither mount(8) nor ip(8).
 func ownHost(prepare string) string {
-	script := "set -e; busybox mount --make-rshared /; busybox mount -t tmpfs -o mode=755 tmpfs /run; busybox ip link set lo up\n"
+	script := "set -e; busybox mount --make-rshared /; busybox mount -t tmpfs -o mode=755 tmpfs /run; busybox ip link set lo up\n" +
+		"mkdir -p /run/etc/upper /run/etc/work\n" +
+		"busybox mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc\n"
 	if libraryPath() != "" {
 		script += fmt.Sprintf("busybox mount -t overlay -o lowerdir=%s:/usr overlay /usr\n", unpacked("usr"))
 	}
