@@ -295,7 +295,7 @@ test-faults: test-build ## every step interrupted
 	@rm -rf $(RESULTS); $(suite-faults); $(COUNT) sum $(RESULTS)
 
 .PHONY: test-clients
-test-clients: deps-clients test-build ## docker, podman and the like; prints a table, KEEP=1 writes docs/clients.md
+test-clients: deps deps-clients test-build ## docker, podman and the like; prints a table, KEEP=1 writes docs/clients.md
 	@rm -rf $(RESULTS); $(suite-clients)
 	@$(client-table) $(if $(filter 1,$(KEEP)),| tee docs/clients.md)
 	@$(COUNT) sum $(RESULTS)
