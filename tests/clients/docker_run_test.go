@@ -57,9 +57,9 @@ var dockerRun = []feature[docker]{
 	{"run -it", func(d docker) {
 		tty := newTerminal(d.Env, 24, 80)
 		p := d.runCmd(with("-it"), "sh", "-c", `
-			trap 'echo interrupted' INT
+			trap 'echo interrupted; exit 6' INT
 			echo ready; read a; echo "got $a"
-			echo again; sleep 60; exit 6`).TTY(tty.slave).Start()
+			echo again; while :; do sleep 1; done`).TTY(tty.slave).Start()
 		tty.expect("ready")
 		tty.write("something\r")
 		tty.expect("got something")
