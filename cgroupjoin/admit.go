@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
@@ -44,7 +45,8 @@ const admissionFile = "exec.pids"
 // slots, and no fewer:
 //
 //   - A slot is promised to a process, by pid and start time, under a file lock that is held for as
-//     long as it takes to read a few files. Nobody waits for a stage while holding it.
+//     long as it takes to read a few files, or for the 20 ms of room. Nobody waits for a stage while
+//     holding it.
 //   - A promise counts until its process is seen in the cgroup (from then on the kernel counts it) or
 //     has ended. Nothing has to be taken back: a runtime that dies leaves nothing behind that counts.
 //
@@ -65,14 +67,32 @@ func (t *Target) Admit(dir string, pid int) error {
 	if group == "" {
 		return nil
 	}
-	members, pending, err := takeStock(group, promises, pid)
-	if err != nil || members[pid] {
-		return err
-	}
-	if err := checkLimits(group, promises, pid, uint64(len(pending))); err != nil {
+	pending, member, err := room(group, promises, pid)
+	if err != nil || member {
 		return err
 	}
 	return writePromises(f, append(pending, promise{pid, startTime(pid)}))
+}
+
+// room looks for a slot for pid and gives the promises that are still open; a member needs none.
+//
+// A process on its way in is charged before it is listed (pids_can_attach runs ahead of the move), so
+// for some microseconds, or as long as the joiner is off the processor, it counts twice: as used and
+// as promised. No file tells that window. So a refusal that rests on open promises is looked at again,
+// until nobody is on the way or the time is over; a joiner that has not moved by then has not begun.
+func room(group string, promises []promise, pid int) (pending []promise, member bool, err error) {
+	const pause, patience = 250 * time.Microsecond, 20 * time.Millisecond
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		members, pending, err := takeStock(group, promises, pid)
+		if err != nil || members[pid] {
+			return nil, members[pid], err
+		}
+		err = checkLimits(group, promises, pid, uint64(len(pending)))
+		var full *PidsLimitError
+		if !errors.As(err, &full) || len(pending) == 0 || time.Now().After(end) {
+			return pending, false, err
+		}
+	}
 }
 
 // pidsDir is the directory whose pids.max counts, "" where there is none.
