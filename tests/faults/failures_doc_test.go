@@ -48,15 +48,23 @@ func TestFailuresPage(t *testing.T) {
 	}
 }
 
-// verbsOf gives the verbs that pass a point.
+// verbsOf gives the verbs that pass a point: create, start, exec and delete, and others only for
+// what those do not pass.
 func verbsOf(lines []string) map[string][]string {
-	verbs := map[string][]string{}
+	verbs, others := map[string][]string{}, map[string][]string{}
 	for _, l := range lines {
 		verb, name, _ := strings.Cut(l, "\t")
-		if verb != "run" && verb != "run --init" { // create and start
+		switch verb {
+		case "create", "start", "exec", "delete":
 			verbs[name] = append(verbs[name], verb)
-		} else if len(verbs[name]) == 0 && verb == "run --init" {
-			verbs[name] = append(verbs[name], verb)
+		case "run": // create and start
+		default:
+			others[name] = append(others[name], verb)
+		}
+	}
+	for name, list := range others {
+		if len(verbs[name]) == 0 {
+			verbs[name] = list
 		}
 	}
 	return verbs

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -30,6 +31,7 @@ func rich(s *specs.Spec) {
 	s.Process.User.Umask = new(uint32(0o027))
 	harness.Mount("bind", "/etc", "/mnt", "bind", "ro")(s)
 	harness.Mount("tmpfs", "tmpfs", "/var/cache/made", "nosuid")(s)
+	harness.Mount("tmpfs", "tmpfs", "/var/cache/made", "remount", "noexec")(s)
 	s.Process.Cwd = "/made" // a working directory that is not there is made
 }
 
@@ -85,14 +87,17 @@ func (k *consoles) take(c *net.UnixConn) {
 	if err != nil {
 		return
 	}
-	messages, err := unix.ParseSocketControlMessage(oob[:n])
-	if err != nil {
-		return
-	}
+	k.kept = append(k.kept, rights(oob[:n])...)
+}
+
+// rights are the descriptors that came with a message.
+func rights(oob []byte) (fds []int) {
+	messages, _ := unix.ParseSocketControlMessage(oob)
 	for i := range messages {
-		fds, _ := unix.ParseUnixRights(&messages[i])
-		k.kept = append(k.kept, fds...)
+		got, _ := unix.ParseUnixRights(&messages[i])
+		fds = append(fds, got...)
 	}
+	return fds
 }
 
 // drain closes the terminals, once all who have connected so far have been served: they are served
@@ -132,27 +137,101 @@ func createArgs(w *walk, id string) []string {
 
 func create(w *walk, id string, vars []string) error { return w.must(vars, createArgs(w, id)...) }
 
-// The verbs, each with what it is tried on.
+// ofTheKernel asks for what only some kernels have.
+func ofTheKernel(s *specs.Spec) {
+	if text, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err == nil && strings.HasPrefix(string(text), "Y") {
+		s.Process.ApparmorProfile = "unconfined"
+	}
+	if _, err := os.Stat("/proc/self/numa_maps"); err == nil {
+		s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolLocal}
+	}
+}
+
+// withDevice gives a command a network namespace of its own, with a device that a container can take.
+func withDevice(c *harness.Cmd) *harness.Cmd {
+	return c.Through("busybox", "unshare", "-n", "busybox", "sh", "-c", `busybox ip link add device type veth && exec "$@"`, "sh")
+}
+
+// manager makes the other end of NOTIFY_SOCKET, which takes in all that comes.
+func manager(e *harness.Env) (path string) {
+	e.T.Helper()
+	path = filepath.Join(e.Dir, "notify.sock")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			message, oob := make([]byte, 4096), make([]byte, 64)
+			_, n, _, _, err := c.ReadMsgUnix(message, oob)
+			if err != nil {
+				return
+			}
+			for _, fd := range rights(oob[:n]) {
+				_ = unix.Close(fd) // which is how a barrier is answered
+			}
+		}
+	}()
+	e.T.Cleanup(func() { _ = c.Close(); <-done })
+	return path
+}
+
+// openFifo makes a fifo that somebody reads, so that nobody waits for it.
+func openFifo(e *harness.Env) (path string) {
+	e.T.Helper()
+	path = filepath.Join(e.Dir, "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		e.T.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	e.T.Cleanup(func() { _ = f.Close() })
+	return path
+}
+
+// The verbs, each with what it is tried on. Those with only are there for points that no other passes.
 func verbs(e *harness.Env) []*walk {
-	console := takeTerminals(e)
+	console, fifo := takeTerminals(e), openFifo(e)
 	withTerminal := e.Bundle(harness.Args("/bin/true"), rich, terminal, filtered(console.path))
 	plain := e.Bundle(harness.Args("/bin/true"), rich, filtered(console.path))
+	run := func(args ...string) func(*walk, string) []string {
+		return func(w *walk, id string) []string {
+			return append(append([]string{"run"}, args...), "-b", w.bundle.Dir, id)
+		}
+	}
+	exec := func(args ...string) func(*walk, string) []string {
+		return func(w *walk, id string) []string {
+			return append(append([]string{"exec"}, args...), id, "/bin/true")
+		}
+	}
 	all := []*walk{
 		{verb: &verb{name: "create", bundle: withTerminal, code: 1, args: createArgs, after: gone}},
 		{verb: &verb{name: "start", bundle: withTerminal, code: 1, prepare: create,
 			args: func(w *walk, id string) []string { return []string{"start", id} },
 			// created: nothing had been said to the stage. running: past executing no deadline kills.
 			after: func(w *walk, id string) error { return w.status(id, "stopped", "created", "running") }}},
-		{verb: &verb{name: "exec", bundle: plain, code: 255,
-			args: func(w *walk, id string) []string {
-				return []string{"exec", "-t", "-d", "--console-socket", w.console.path, id, "/bin/true"}
-			}}},
-		{verb: &verb{name: "run", bundle: plain, code: 1,
-			args: func(w *walk, id string) []string { return []string{"run", "-b", w.bundle.Dir, id} }}},
-		{verb: &verb{name: "run --init", bundle: plain, code: 1,
-			args: func(w *walk, id string) []string { return []string{"run", "--init", "-b", w.bundle.Dir, id} }}},
+		{verb: &verb{name: "exec", shares: true, code: 255, args: exec("-t", "-d", "--console-socket", console.path)}},
+		{verb: &verb{name: "run", brief: true, bundle: plain, code: 1, args: run()}},
+		{verb: &verb{name: "run --init", brief: true, keeper: true, bundle: plain, code: 1, args: run("--init")}},
 		{verb: &verb{name: "delete", bundle: withTerminal, code: 1, prepare: create,
 			args: func(w *walk, id string) []string { return []string{"delete", id} }}},
+
+		{verb: &verb{name: "exec --reap", shares: true, brief: true, keeper: true, code: 255, args: exec("--reap")}},
+		{verb: &verb{name: "exec --exec-wait-fifo", shares: true, code: 255, args: exec("--exec-wait-fifo", fifo),
+			only: []string{"stage-1: wait for fifo", "stage-1: write frame holding", "runtime: read frame holding"}}},
+		{verb: &verb{name: "create (network device)", code: 1, after: gone, through: withDevice,
+			bundle: e.Bundle(harness.Args("/bin/true"), terminal, func(s *specs.Spec) {
+				s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"device": {}}
+			}),
+			args: createArgs, only: []string{"runtime: move network devices"}}},
+		{verb: &verb{name: "run (sd_notify)", code: 1, env: []string{"NOTIFY_SOCKET=" + manager(e)},
+			bundle: e.Bundle(harness.Probe("notify", "READY=1")), args: run("-d"), only: []string{"runtime: wait for readiness"}}},
+		{verb: &verb{name: "run (" + kernels + ")", code: 1, bundle: e.Bundle(harness.Args("/bin/true"), ofTheKernel), args: run(),
+			only: []string{"stage-1: set exec label", "stage-1: set memory policy"}}},
 	}
 	for _, w := range all {
 		w.e, w.console = e, console
@@ -166,11 +245,15 @@ func TestEveryFaultIsToldAndClearedUp(t *testing.T) {
 	for _, w := range verbs(e) {
 		t.Run(w.name, func(t *testing.T) {
 			w.e = e.On(t)
-			if w.name == "exec" {
+			if w.shares {
 				w.startShared()
 				defer w.stopShared()
 			}
-			w.run(t, w.discover())
+			points := w.discover()
+			if len(points) == 0 {
+				t.Skip("this kernel has nothing of it")
+			}
+			w.run(t, points)
 		})
 	}
 }

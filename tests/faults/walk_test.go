@@ -91,6 +91,13 @@ type verb struct {
 	args    func(w *walk, id string) []string
 	// after checks what a failure, that the runtime lived to tell of, has left.
 	after func(w *walk, id string) error
+
+	shares  bool                            // runs in containers that are there
+	keeper  bool                            // a process of the stage's stays as the program's parent
+	brief   bool                            // other verbs have all faults of most points
+	only    []string                        // the points that are tried, if not all
+	env     []string                        // more variables
+	through func(*harness.Cmd) *harness.Cmd // around the command
 }
 
 // A walk takes one verb through all its points.
@@ -104,6 +111,15 @@ type walk struct {
 
 func (w *walk) command(vars []string, args ...string) *harness.Cmd {
 	return w.e.Command(harness.FailpointsPath(), append([]string{"--root", w.e.Root}, args...)...).Env(vars...)
+}
+
+// verbOn is the verb itself, with the variables of a fault.
+func (w *walk) verbOn(vars []string, id string) *harness.Cmd {
+	c := w.command(slices.Concat(vars, w.env), w.args(w, id)...)
+	if w.through != nil {
+		c = w.through(c)
+	}
+	return c
 }
 
 // must runs a command that is not interrupted.
@@ -127,8 +143,8 @@ func (w *walk) discover() []point {
 		}
 	}
 	before := readLines(t, path)
-	if err := w.must(vars, w.args(w, id)...); err != nil {
-		t.Fatal(err)
+	if r := w.verbOn(vars, id).Do(); r.Code != 0 {
+		t.Fatal(r)
 	}
 	all := readLines(t, path)
 	if w.shared == nil {
@@ -136,7 +152,9 @@ func (w *walk) discover() []point {
 			t.Fatal(err)
 		}
 	}
-	return pointsOf(before, all[len(before):])
+	return slices.DeleteFunc(pointsOf(before, all[len(before):]), func(p point) bool {
+		return w.only != nil && !slices.Contains(w.only, p.name)
+	})
 }
 
 func readLines(t testing.TB, path string) []string {
@@ -185,8 +203,8 @@ func (w *walk) run(t *testing.T, points []point) {
 	var faults []fault
 	for i, p := range points {
 		actions := p.actions()
-		if w.runs() && !harness.Soak() {
-			// Create and start have had them all. Two of them at each point, others at the next.
+		if w.brief && !harness.Soak() {
+			// Two of them at each point, others at the next.
 			n := len(actions)
 			actions = []string{actions[i%n], actions[(i+n/2)%n]}
 		}
@@ -259,7 +277,8 @@ func (w *walk) id(lane int) string {
 	if w.shared != nil {
 		return w.shared[lane]
 	}
-	return w.e.ID(fmt.Sprintf("%s%d", strings.ReplaceAll(w.name, " ", ""), w.count.Add(1)))
+	verb, _, _ := strings.Cut(w.name, " ")
+	return w.e.ID(fmt.Sprintf("%s%d", verb, w.count.Add(1)))
 }
 
 func (f fault) vars() []string {
@@ -304,7 +323,7 @@ func (w *walk) one(f fault, id string) error {
 
 // fails: the runtime lives and tells.
 func (w *walk) fails(f fault, id string) error {
-	r, err := w.command(f.vars(), w.args(w, id)...).Try()
+	r, err := w.verbOn(f.vars(), id).Try()
 	if err != nil {
 		return err
 	}
@@ -337,7 +356,7 @@ func (w *walk) harmless(f fault) bool {
 		return w.name == "delete" || w.runs() // poststop: a warning
 	case f.name == "runtime: run hooks":
 		return w.name == "delete"
-	case (w.name == "start" || w.name == "run --init") && (f.step() == "execute" || f.frame() == "taken"):
+	case (w.name == "start" || w.keeper) && (f.step() == "execute" || f.frame() == "taken"):
 		// Its parent (another process, or the built-in init) may have reaped the stage before the runtime
 		// could look at it, and then nothing tells a stage that died from a program that did.
 		return strings.HasPrefix(f.action, "kill") || f.action == "exit"
@@ -360,10 +379,10 @@ func (w *walk) checkText(f fault, stderr string) error {
 	// Once its filter is loaded the stage does not change its name any more.
 	line = strings.ReplaceAll(line, "stage-1: load seccomp filter: ", "stage-1: "+f.step()+": ")
 	for _, word := range f.words() {
-		if w.name == "run --init" && strings.Contains(line, "exit status "+fmt.Sprint(f.exitCode())) {
+		if w.keeper && strings.Contains(line, "exit status "+fmt.Sprint(f.exitCode())) {
 			continue // the built-in init passes a death by signal on
 		}
-		if !strings.Contains(line, word) && !((w.name == "start" || w.name == "run --init") && strings.Contains(reaped, word)) {
+		if !strings.Contains(line, word) && !((w.name == "start" || w.keeper) && strings.Contains(reaped, word)) {
 			return fmt.Errorf("%q does not say %q", line, word)
 		}
 	}
@@ -421,7 +440,7 @@ func codeOf(step string) int {
 
 // killed: the runtime dies, and whoever comes next finds what it left.
 func (w *walk) killed(f fault, id string) error {
-	r, err := w.command(f.vars(), w.args(w, id)...).Try()
+	r, err := w.verbOn(f.vars(), id).Try()
 	if err != nil {
 		return err
 	}
@@ -449,7 +468,7 @@ func (w *walk) stuck(f fault, id string) error {
 	}
 	defer seen.Close()
 	done := make(chan error, 1)
-	proc, err := w.command(append(f.vars(), seenVar+"="+fifo), w.args(w, id)...).Begin()
+	proc, err := w.verbOn(append(f.vars(), seenVar+"="+fifo), id).Begin()
 	if err != nil {
 		return err
 	}
