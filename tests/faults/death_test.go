@@ -1,11 +1,12 @@
 package faults
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"runack/tests/harness"
 )
@@ -97,11 +98,76 @@ func TestTooLittleMemoryIsTold(t *testing.T) {
 	b := e.Bundle(harness.Args("/bin/true"), func(s *specs.Spec) {
 		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: new(int64(8192))}
 	})
-	r := e.Do("run", "-b", b.Dir, e.ID("c"))
-	if r.Code != 1 && r.Code != 128+int(unix.SIGKILL) {
-		t.Errorf("%s", r)
+	needMemory(e)
+	line := harness.OneLine(t, e.Fails(1, "run", "-b", b.Dir, e.ID("c")), "stage-1: ")
+	if !strings.Contains(line, "OOM kill(s): is the memory limit too low?") && !strings.Contains(line, "ENOMEM (12)") {
+		t.Errorf("does not speak of memory: %s", line)
 	}
-	if r.Code == 1 && !strings.Contains(r.Stderr, "memory limit") && !strings.Contains(r.Stderr, "memory") {
-		t.Errorf("does not speak of memory: %s", r)
+}
+
+func needMemory(e *harness.Env) {
+	e.T.Helper()
+	if !harness.HasController("memory") {
+		e.T.Skipf("no memory controller in this view (%s) of the cgroups", harness.CgroupVersion())
 	}
+}
+
+// tighten gives a shell command that leaves a cgroup so much more memory than it uses.
+func tighten(cgroup string, bytes int) string {
+	dir, limit, usage := "/sys/fs/cgroup/memory"+cgroup, "memory.limit_in_bytes", "memory.usage_in_bytes"
+	if harness.CgroupVersion() == "v2" {
+		dir, limit, usage = "/sys/fs/cgroup"+cgroup, "memory.max", "memory.current"
+	}
+	return fmt.Sprintf("read n <%[1]s/%[3]s; echo $((n + %[4]d)) >%[1]s/%[2]s", dir, limit, usage, bytes)
+}
+
+// long is a command whose arguments take 1.6 MB: once in the plan, and again where the kernel copies
+// them, inside execve.
+func long() []string {
+	return append([]string{"/bin/true"}, slices.Repeat([]string{strings.Repeat("x", 100_000)}, 16)...)
+}
+
+// The kernel kills the stage for want of memory inside execve, after its last report: no success.
+func TestAnOOMInsideExecveIsNoSuccess(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("the words are runack's")
+	needMemory(e)
+	cgroup := "/" + e.ID("oom")
+	withPlan := tighten(cgroup, 512<<10)     // the stage has read its plan: too little for another copy
+	withoutPlan := tighten(cgroup, 2560<<10) // enough for one copy
+	memory := func(s *specs.Spec) {
+		s.Linux.CgroupsPath = cgroup
+		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: new(int64(64 << 20)), Swap: new(int64(64 << 20))}
+	}
+	told := []string{"stage-1: ", "killed by SIGKILL (9) while the runtime waited for execve", "OOM kill(s): is the memory limit too low?"}
+
+	t.Run("run", func(t *testing.T) {
+		e := e.On(t)
+		b := e.Bundle(harness.Args(long()...), memory, func(s *specs.Spec) {
+			s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", withPlan}}}}
+		})
+		harness.OneLine(t, e.Fails(1, "run", "-b", b.Dir, e.ID("c")), told...)
+	})
+	t.Run("exec", func(t *testing.T) {
+		e := e.On(t)
+		b, id := e.Bundle(harness.Probe("wait"), memory), e.ID("c")
+		e.OK("run", "-d", "-b", b.Dir, id)
+		e.Command("/bin/sh", "-c", withoutPlan).OK()
+		harness.OneLine(t, e.Fails(255, append([]string{"exec", id}, long()...)...), told...)
+		e.OK("delete", "-f", id)
+	})
+	// start is not the stage's parent. Where whoever is has reaped it before, state tells.
+	t.Run("start", func(t *testing.T) {
+		e := e.On(t)
+		b, id := e.Bundle(harness.Args(long()...), memory), e.ID("c")
+		e.OK("create", "-b", b.Dir, id)
+		e.Command("/bin/sh", "-c", withPlan).OK()
+		if r := e.Do("start", id); r.Code != 0 {
+			harness.OneLine(t, r.Stderr, told...)
+		}
+		if state := e.OK("state", id); !strings.Contains(state, `"org.runack.oom.killed": "true"`) {
+			t.Errorf("not told: %s", state)
+		}
+		e.OK("delete", id)
+	})
 }
