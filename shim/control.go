@@ -21,7 +21,9 @@ func (s *Service) kill(id, execID string, sig unix.Signal, all bool) error {
 	if p.kind == execProcess {
 		return s.loop.try(func() error { return p.signal(sig) })
 	}
+	s.loop.do(func() { p.kills++ })
 	err = s.engine.kill(p.task.state, sig, all)
+	s.loop.do(func() { p.kills--; s.loop.endBurial(p) })
 	if errors.Is(err, container.ErrNotRunning) || errors.Is(err, container.ErrNotExist) {
 		return refuse(errNotFound, "container %s: process already finished: %v", id, err)
 	}

@@ -75,6 +75,8 @@ type process struct {
 	pidfd   *os.File           // exec: owned while it runs
 	stop    context.CancelFunc // exec: while it is starting
 	settled bool               // done is closed
+	kills   int                // init: calls of Kill under way
+	ready   bool               // init: what must be done before its exit may be told has been done
 }
 
 // tag is the ID by which containerd's TaskExit calls a process.
@@ -205,8 +207,16 @@ func (l *loop) bury(p *process) {
 	t, exit, pid := p.task, p.exit, p.pid
 	go func() {
 		l.prepareBurial(t, pid, exit)
-		l.do(func() { l.advance(p, evBuried) })
+		l.do(func() { p.ready = true; l.endBurial(p) })
 	}()
+}
+
+// endBurial tells init's exit once it may be told. A Kill is answered before: at the news containerd
+// deletes the task and closes the connection that the answer would come by. Runs on the loop.
+func (l *loop) endBurial(p *process) {
+	if p.state == burying && p.ready && p.kills == 0 {
+		l.advance(p, evBuried)
+	}
 }
 
 // forget takes a process out of the books.
