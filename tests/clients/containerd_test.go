@@ -40,10 +40,13 @@ oom_score = 0
     default_runtime_name = "runack"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runack]
       runtime_type = "io.containerd.runack.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runack.options]
+        ConfigPath = "%[1]s/runack.toml"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         BinaryName = %[2]q
+        Root = "%[1]s/runc-root"
 `
 
 // startContainerd starts a daemon. It finds our shim in its PATH, where users put it.
@@ -52,6 +55,7 @@ func startContainerd(e *harness.Env, runtime ...string) containerd {
 	path := program(e.T, "containerd")
 	program(e.T, "ctr")
 	c := containerd{Env: e, dir: filepath.Join(e.Dir, "containerd"), runtime: runtime, count: new(int)}
+	e.File("containerd/runack.toml", fmt.Sprintf("Root = %q\n", filepath.Join(c.dir, "runack-root")))
 	config := e.File("containerd/config.toml", fmt.Sprintf(containerdConfig, c.dir, harness.RuntimePath()))
 	c.host.keeper = daemon(e, "", path, "--config", config)
 	e.T.Cleanup(func() { stopDaemon(e, c.host.keeper) })

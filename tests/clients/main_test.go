@@ -42,7 +42,9 @@ func unpacked(path string) string {
 // drives a virtual machine or another host.
 func clientPath() string {
 	path := strings.Join([]string{unpacked("usr/sbin"), unpacked("usr/bin"), "/usr/sbin:/usr/bin:/sbin:/bin",
-		filepath.Dir(harness.RuntimePath())}, ":") // the last for containerd, which looks for our shim
+		filepath.Join(filepath.Dir(harness.ProbePath()), "crictl"), // where make builds it
+		filepath.Dir(harness.RuntimePath()),                        // for containerd, which looks for our shim
+	}, ":")
 	if dir := os.Getenv("RUNACK_CLIENTS"); dir != "" {
 		path = dir + ":" + path
 	}

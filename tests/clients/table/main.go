@@ -146,6 +146,8 @@ const head = `# Clients
 
 What was seen to work behind runack, by the tests in tests/clients: the real programs, each with a daemon, a data directory and a
 network of its own. ` + "`make test-clients`" + ` runs them and prints this page; ` + "`KEEP=1`" + ` writes it.
+
+Not tried: CRI-O, of which Debian 12 has no package.
 `
 
 func write(w io.Writer, list []*client) error {
