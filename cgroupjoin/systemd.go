@@ -17,6 +17,9 @@ import (
 // but for ever for an answer on the bus.
 var systemdTimeout = 60 * time.Second
 
+// WaitForSystemd sets how long an answer is waited for. It is for the time before anything else.
+func WaitForSystemd(d time.Duration) { systemdTimeout = d }
+
 // silent: the last conversation came to its deadline. Those that follow, to clear up, are given a
 // tenth of the time.
 var silent atomic.Bool

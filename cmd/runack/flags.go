@@ -156,7 +156,7 @@ func createOptions(c *cli.Context) (container.CreateOptions, error) {
 	}, nil
 }
 
-// timeout is the bound for each wait on the stage: the variable RUNACK_TIMEOUT (such as 30s), or 0
+// timeout is the bound for each wait on the stage and on systemd: the variable RUNACK_TIMEOUT (such as 30s), or 0
 // for the default. A variable and no flag, since clients choose the flags.
 func timeout() time.Duration {
 	d, err := time.ParseDuration(os.Getenv("RUNACK_TIMEOUT"))

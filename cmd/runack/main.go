@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"runack/cgroupjoin"
 )
 
 const (
@@ -64,6 +66,9 @@ func newApp(log *errorLog, args []string) *cli.App {
 		Before: func(c *cli.Context) error {
 			if err := log.configure(c.String("log"), c.String("log-format"), c.Bool("debug")); err != nil {
 				return err
+			}
+			if d := timeout(); d > 0 {
+				cgroupjoin.WaitForSystemd(d)
 			}
 			return checkRoot(c)
 		},

@@ -2,12 +2,10 @@ package faults
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -144,35 +142,6 @@ func TestNoProcessLeftOnTheHost(t *testing.T) {
 	if !succeeded || !told {
 		t.Errorf("succeeded %v, EAGAIN told %v", succeeded, told)
 	}
-}
-
-func TestADeadBus(t *testing.T) {
-	e := harness.New(t)
-	b, id := e.Bundle(harness.Args("/bin/true")), e.ID("c")
-	r := e.Runtime("--systemd-cgroup", "run", "-b", b.Dir, id).Env("DBUS_SYSTEM_BUS_ADDRESS=unix:path=/no/such/bus").Do()
-	if r.Code != 1 {
-		t.Error(r)
-	}
-	harness.OneLine(t, r.Stderr, "systemd")
-}
-
-// A bus that takes connections and never answers.
-func TestASilentBus(t *testing.T) {
-	e := harness.New(t)
-	path := filepath.Join(e.Dir, "bus")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	e.Rebase()
-	b, id := e.Bundle(harness.Args("/bin/true")), e.ID("c")
-	r := e.Runtime("--systemd-cgroup", "run", "-b", b.Dir, id).
-		Env("DBUS_SYSTEM_BUS_ADDRESS=unix:path="+path, "RUNACK_TIMEOUT=1s").Within(90 * time.Second).Do()
-	if r.Code != 1 {
-		t.Error(r)
-	}
-	harness.OneLine(t, r.Stderr, "systemd")
 }
 
 func TestARootThatCannotBeMounted(t *testing.T) {
