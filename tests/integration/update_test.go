@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -78,6 +79,24 @@ func TestUpdateByFlags(t *testing.T) {
 		})
 	}
 	wantStatus(e, id, "running")
+	remove(e, id)
+}
+
+// Real-time limits are v1's, of a kernel with CONFIG_RT_GROUP_SCHED; a cgroup can have no more than the
+// one above, so this container's is right below the root.
+func TestUpdateRealtime(t *testing.T) {
+	e := harness.New(t)
+	if _, err := os.Stat("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"); err != nil {
+		t.Skip("the kernel has no real-time limits for cgroups here")
+	}
+	cgroup := "/" + e.ID("c")
+	id, _ := detached(e, harness.CgroupsPath(cgroup))
+	e.OK("update", "--cpu-rt-period", "500000", "--cpu-rt-runtime", "2000", id)
+	limitFile{"cpu", "cpu.rt_period_us", "500000", "", ""}.check(e, cgroup)
+	limitFile{"cpu", "cpu.rt_runtime_us", "2000", "", ""}.check(e, cgroup)
+	e.OK("update", "--cpu-rt-runtime", "1000", id)
+	limitFile{"cpu", "cpu.rt_runtime_us", "1000", "", ""}.check(e, cgroup)
+	limitFile{"cpu", "cpu.rt_period_us", "500000", "", ""}.check(e, cgroup)
 	remove(e, id)
 }
 

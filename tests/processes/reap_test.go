@@ -68,6 +68,13 @@ func child(t testing.TB, parent int, comm string) (pid int) {
 }
 
 func childNow(parent int, comm string) int {
+	if all := childrenNow(parent, comm); len(all) > 0 {
+		return all[0]
+	}
+	return 0
+}
+
+func childrenNow(parent int, comm string) (pids []int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
@@ -77,11 +84,11 @@ func childNow(parent int, comm string) int {
 		for _, field := range strings.Fields(string(text)) {
 			name, err := os.ReadFile("/proc/" + field + "/comm")
 			if pid, aerr := strconv.Atoi(field); err == nil && aerr == nil && strings.TrimSpace(string(name)) == comm {
-				return pid
+				pids = append(pids, pid)
 			}
 		}
 	}
-	return 0
+	return pids
 }
 
 // What the tests below are about: without a reaper a double fork leaves a zombie in such a container.
@@ -221,6 +228,31 @@ func TestForegroundRuntimesReapOrphans(t *testing.T) {
 	open(t, gates[1])
 	if r := p.Wait(); r.Code != 4 {
 		t.Error(r)
+	}
+}
+
+// With --no-subreaper orphans go to whoever is next above: here the test itself.
+func TestForegroundRuntimesLeaveOrphansAlone(t *testing.T) {
+	e := harness.New(t)
+	b := e.Bundle(harness.WithoutNamespace("pid"), harness.WritableRoot,
+		harness.Shell("(cat /one &); echo ready; read x </two; exit 4"))
+	gates := []string{gate(t, b.Rootfs, "one"), gate(t, b.Rootfs, "two"), gate(t, b.Rootfs, "three"), gate(t, b.Rootfs, "four")}
+	id := e.ID("c")
+	p := e.Runtime("run", "--no-subreaper", "-b", b.Dir, id).Piped().Start()
+	p.Expect("ready")
+	x := e.Runtime("exec", "--no-subreaper", id, "sh", "-c", "(cat /three &); echo ready; read x </four; exit 6").Piped().Start()
+	x.Expect("ready")
+	within(t, "both orphans are the test's", func() bool { return len(childrenNow(os.Getpid(), "cat")) == 2 })
+	for _, end := range []struct {
+		orphan, program string
+		runtime         *harness.Proc
+		code            int
+	}{{gates[2], gates[3], x, 6}, {gates[0], gates[1], p, 4}} {
+		open(t, end.orphan)
+		open(t, end.program)
+		if r := end.runtime.Wait(); r.Code != end.code {
+			t.Error(r)
+		}
 	}
 }
 

@@ -23,11 +23,15 @@ func TestLSMsThatAreNotThere(t *testing.T) {
 	e := harness.New(t)
 	e.RunackOnly("says it in other words")
 	const label = "system_u:system_r:container_t:s0"
+	id, _ := e.Detached()
+	defer e.Remove(id)
 	if !seLinux() {
+		harness.OneLine(t, e.Fails(255, "exec", "--process-label", label, id, "/bin/true"), "process.selinuxLabel", "SELinux is not enabled")
 		e.Refused([]harness.Edit{func(s *spec) { s.Process.SelinuxLabel = label }}, "process.selinuxLabel", "selinux")
 		e.Refused([]harness.Edit{func(s *spec) { s.Linux.MountLabel = label }}, "linux.mountLabel", "SELinux is not enabled")
 	}
 	if !appArmor() {
+		harness.OneLine(t, e.Fails(255, "exec", "--apparmor", "docker-default", id, "/bin/true"), "process.apparmorProfile", "AppArmor is not enabled")
 		e.Refused([]harness.Edit{func(s *spec) { s.Process.ApparmorProfile = "docker-default" }}, "process.apparmorProfile", "AppArmor is not enabled")
 		// Asking for nothing is no reason to refuse.
 		wantEqual(t, "unconfined", e.Run(sh("echo runs"), func(s *spec) { s.Process.ApparmorProfile = "unconfined" }), "runs\n")
@@ -56,6 +60,10 @@ func TestTheAppArmorProfile(t *testing.T) {
 	confined := func(s *spec) { s.Process.ApparmorProfile = name }
 	id, _ := e.Detached(confined, mount("tmpfs", "tmpfs", "/tmp"))
 	wantEqual(t, "the exec's profile", e.OK("exec", id, "/bin/sh", "-c", current), name+" (enforce)\n")
+	e.Remove(id)
+	id, _ = e.Detached()
+	wantEqual(t, "an exec's own profile", e.OK("exec", "--apparmor", name, id, "/bin/sh", "-c", current), name+" (enforce)\n")
+	harness.OneLine(t, e.Fails(255, "exec", "--apparmor", "no-such-profile", id, "/bin/true"), "set exec label", "no-such-profile")
 	e.Remove(id)
 	out := e.Run(sh(current+"; touch /tmp/x 2>/dev/null || echo denied"), confined, mount("tmpfs", "tmpfs", "/tmp"))
 	wantEqual(t, "init's profile", out, lines(name+" (enforce)", "denied"))
