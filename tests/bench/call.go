@@ -57,7 +57,26 @@ func newBench(view string) (*bench, error) {
 	if len(b.view.Runtimes) == 0 || b.view.Runtimes[0].Name != "runack" {
 		return nil, errors.New("there is no bin/runack: run `make build` first")
 	}
-	return b, nil
+	return b, b.tryAll()
+}
+
+// tryAll leaves out the runtimes that cannot run a container in this view.
+func (b *bench) tryAll() error {
+	bundle, err := b.bundle("try", []string{"/bin/true"})
+	if err != nil {
+		return err
+	}
+	b.view.Runtimes = slices.DeleteFunc(b.view.Runtimes, func(r Runtime) bool {
+		id := b.id()
+		defer removePlaceholders(id)
+		_, err := b.call(r, "run", "--bundle", bundle, id)
+		if err != nil {
+			b.remove(r, id)
+			b.note("%s cannot run here and is left out: %v", r.Name, err)
+		}
+		return err != nil
+	})
+	return nil
 }
 
 // add takes a runtime in, if there is one at path.

@@ -71,15 +71,11 @@ func (b *bench) newLap(profile string) (*lap, error) {
 		return nil, errors.Join(err, serr)
 	}
 	l := &lap{b: b, profile: profile, bundle: bundle, live: map[string]string{}}
-	for _, r := range slices.Clone(b.view.Runtimes) {
-		id := b.id()
-		if _, err := b.call(r, "run", "--detach", "--bundle", sleeper, id); err != nil {
-			b.remove(r, id)
-			b.note("%s cannot run here and is left out: %v", r.Name, err)
-			b.view.Runtimes = slices.DeleteFunc(b.view.Runtimes, func(x Runtime) bool { return x.Name == r.Name })
-			continue
+	for _, r := range b.view.Runtimes {
+		l.live[r.Name] = b.id()
+		if _, err := b.call(r, "run", "--detach", "--bundle", sleeper, l.live[r.Name]); err != nil {
+			return nil, err
 		}
-		l.live[r.Name] = id
 	}
 	return l, nil
 }
