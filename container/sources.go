@@ -74,6 +74,9 @@ type home struct{ namespace, root, cwd int }
 
 // leaveHome gives the thread a root and a working directory of its own, which setns(2) asks for, and
 // notes what they were. They stay its own afterwards: this process does not chdir(2).
+//
+// Whoever runs below `unshare -r` is in a mount namespace that a user namespace further up owns, and
+// that he may not come back to. Then the thread gets a copy, and stays there: it shows the same.
 func leaveHome() (h home, err error) {
 	h = home{-1, -1, -1}
 	open := func(fd *int, path string, flags int) {
@@ -81,16 +84,35 @@ func leaveHome() (h home, err error) {
 			*fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0)
 		}
 	}
-	open(&h.namespace, "/proc/thread-self/ns/mnt", unix.O_RDONLY)
+	const namespace = "/proc/thread-self/ns/mnt"
+	open(&h.namespace, namespace, unix.O_RDONLY)
+	own := unix.CLONE_FS
+	if err == nil && !ownedFromHere(h.namespace) {
+		own = unix.CLONE_NEWNS
+		_ = unix.Close(h.namespace)
+	}
+	if err == nil {
+		err = unix.Unshare(own)
+	}
+	if own == unix.CLONE_NEWNS {
+		open(&h.namespace, namespace, unix.O_RDONLY)
+	}
 	open(&h.root, "/", unix.O_PATH)
 	open(&h.cwd, ".", unix.O_PATH)
-	if err == nil {
-		err = unix.Unshare(unix.CLONE_FS)
-	}
 	if err != nil {
 		h.close()
 	}
 	return h, err
+}
+
+// ownedFromHere tells whether a namespace belongs to the user namespace of this process or to one
+// below it: the kernel shows no other owner (ioctl_ns(2)).
+func ownedFromHere(namespace int) bool {
+	owner, err := unix.IoctlRetInt(namespace, unix.NS_GET_USERNS)
+	if err == nil {
+		_ = unix.Close(owner)
+	}
+	return !errors.Is(err, unix.EPERM)
 }
 
 func (h home) enter() error {

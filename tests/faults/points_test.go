@@ -3,6 +3,7 @@ package faults
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -118,4 +119,22 @@ func listed(t *testing.T) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// TestAReleaseHasNoFailpoints: what is installed cannot be interrupted from outside.
+func TestAReleaseHasNoFailpoints(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("failpoints are runack's")
+	b, id, seen := e.Bundle(harness.Args("/bin/true")), e.ID("c"), filepath.Join(e.Dir, "seen")
+	r := e.Runtime("run", "-b", b.Dir, id).
+		Env(faultsVar+"=runtime: read bundle=fail(EIO); stage-1: mount=fail(EIO); nonsense", seenVar+"="+seen).Do()
+	if r.Code != 0 || r.Stderr != "" {
+		t.Error(r)
+	}
+	if _, err := os.Stat(seen); !os.IsNotExist(err) {
+		t.Errorf("points were noted: %v", err)
+	}
+	if strings.Contains(e.Read(harness.RuntimePath()), faultsVar) {
+		t.Errorf("the binary knows the variable %s", faultsVar)
+	}
 }

@@ -133,6 +133,19 @@ func TestAUserMapsHimself(t *testing.T) {
 	wantEqual(t, "output", words(u.run("run", "-b", b.Dir, e.ID("c")).OK()), words(lines("0", "0", "0 65534 1", "deny", "fine")))
 }
 
+// Below `unshare -r` the mount namespace belongs to the user namespace further up, and nobody may come
+// back to it who has left it to open a source.
+func TestSourcesBelowABareUserNamespace(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("1.1.5 clones sources in the host's mount namespace only")
+	file := e.File("file", "bound\n")
+	b := e.Bundle(sh("cat /mnt/file"), maps(ids(0, 0, 1), ids(0, 0, 1)), harness.WritableRoot, harness.WithoutMount("/dev/pts"),
+		mount("bind", file, "/mnt/file", "bind"))
+	for _, flags := range []string{"-r", "-rm"} {
+		wantEqual(t, "unshare "+flags, e.Runtime("run", "-b", b.Dir, e.ID("c")).Through("unshare", flags).OK(), "bound\n")
+	}
+}
+
 // More than himself takes newuidmap and newgidmap, which look into /etc/subuid.
 func TestNewuidmapMapsWhatSubuidGrants(t *testing.T) {
 	e := harness.New(t)
