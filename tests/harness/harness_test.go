@@ -141,6 +141,24 @@ func TestAMountThatIsGoneOrChangedIsFound(t *testing.T) {
 	}
 }
 
+// What others mount and remove beside the test is theirs.
+func TestAMountOfSomebodyElsesIsNotMissed(t *testing.T) {
+	e := New(t)
+	dir := filepath.Join(e.Dir, "m")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("planted", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	before := e.look()
+	// To remove it, the other has it nowhere mounted.
+	e.Command("unshare", "-m", "sh", "-c", `umount "$0" && rmdir "$0"`, dir).OK()
+	if left := e.look().since(before); len(left) != 0 {
+		t.Errorf("found %v", left)
+	}
+}
+
 func TestACgroupIsFoundInEveryHierarchy(t *testing.T) {
 	e := New(t)
 	v1, v2 := cgroupMounts()

@@ -20,6 +20,7 @@ type Leftover struct {
 	What string
 	drop func() error // removes it; nil where that is not for us to do
 	path string       // of a cgroup
+	on   string       // what a mount is on
 }
 
 func (l Leftover) String() string { return l.Kind + ": " + l.What }
@@ -65,12 +66,20 @@ func (s snapshot) since(before snapshot) []Leftover {
 		}
 	}
 	for key, l := range before {
-		if _, still := s[key]; !still && l.Kind == "mount" {
+		if _, still := s[key]; !still && l.Kind == "mount" && there(l.on) {
 			left = append(left, Leftover{Kind: "mount", What: "gone from the host or changed: " + l.What})
 		}
 	}
 	slices.SortFunc(left, func(a, b Leftover) int { return strings.Compare(a.String(), b.String()) })
 	return left
+}
+
+// there tells whether what a mount is on is still there. Where it has been removed, which is possible
+// from another mount namespace alone, the kernel has taken the mount away (rmdir(2)): it was another
+// suite's, that runs beside this one.
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (s snapshot) processes() {
@@ -108,7 +117,7 @@ func (s snapshot) mounts() {
 		if !shared.private && !strings.Contains(m.place, shared.marker) {
 			continue // the host's own, which come and go
 		}
-		l := Leftover{Kind: "mount", What: m.line, drop: func() error {
+		l := Leftover{Kind: "mount", What: m.line, on: m.place, drop: func() error {
 			return unix.Unmount(m.place, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}}
 		if m.fstype == "nsfs" && strings.HasPrefix(m.root, "net:") {
