@@ -222,7 +222,7 @@ func TestDestroy(t *testing.T) {
 			if err := c.Destroy(); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > destroyTimeout {
 				t.Errorf("took %v", took)
 			}
 			wantGone(t, c)
@@ -349,7 +349,7 @@ func TestDestroyNamesSurvivors(t *testing.T) {
 	destroyTimeout = 300 * time.Millisecond
 	start := time.Now()
 	err := inner.Destroy()
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 	if err == nil {

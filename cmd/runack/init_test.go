@@ -33,12 +33,35 @@ var costly = map[string]string{
 }
 
 // TestStartPath fails when a package with costly initialisation enters the start path. It counts what Go's
-// runtime says of each package's init, which is the same on every machine, and no time.
+// runtime says of each package's init, which is the same on every machine, and no time. What goes into
+// maps differs with their seed by a few pieces, so the least of some runs counts.
 func TestStartPath(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "runack")
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	least := inits(t, bin)
+	for range 9 {
+		for name, c := range inits(t, bin) {
+			least[name] = initCost{min(c.size, least[name].size), min(c.allocs, least[name].allocs)}
+		}
+	}
+	for name, c := range least {
+		if costly[name] == "" && (c.size >= costlyBytes || c.allocs >= costlyAllocs) {
+			t.Errorf("%s allocates %d bytes in %d pieces before main: reach it only where it is needed, or say above why not",
+				name, c.size, c.allocs)
+		}
+	}
+	if len(least) < 10 {
+		t.Errorf("%d packages are initialised: %v", len(least), least)
+	}
+}
+
+type initCost struct{ size, allocs int }
+
+// inits is what each package's initialisation costs.
+func inits(t *testing.T, bin string) map[string]initCost {
+	t.Helper()
 	cmd := exec.Command(bin, "--version")
 	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
 	var trace bytes.Buffer
@@ -46,24 +69,18 @@ func TestStartPath(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	seen := 0
+	costs := map[string]initCost{}
 	for line := range strings.Lines(trace.String()) {
 		// init PACKAGE @0.1 ms, 0.002 ms clock, 312 bytes, 7 allocs
 		fields := strings.Fields(line)
 		if len(fields) != 11 || fields[0] != "init" {
 			continue
 		}
-		seen++
-		var size, allocs int
-		if _, err := fmt.Sscan(fields[7]+" "+fields[9], &size, &allocs); err != nil {
+		var c initCost
+		if _, err := fmt.Sscan(fields[7]+" "+fields[9], &c.size, &c.allocs); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if costly[fields[1]] == "" && (size >= costlyBytes || allocs >= costlyAllocs) {
-			t.Errorf("%s allocates %d bytes in %d pieces before main: reach it only where it is needed, or say above why not",
-				fields[1], size, allocs)
-		}
+		costs[fields[1]] = c
 	}
-	if seen < 10 {
-		t.Errorf("%d packages are initialised: %s", seen, trace.String())
-	}
+	return costs
 }
