@@ -31,10 +31,10 @@ type Error struct {
 	Err    error  // usually a unix.Errno
 }
 
-// Error gives one line: step, value, file, errno by name and number, detail.
+// Error gives one line: side, step, value, file, errno by name and number, detail.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Step)
+	b.WriteString("runtime: " + e.Step)
 	switch {
 	case e.Value != "" && e.File != "":
 		fmt.Fprintf(&b, ": write %q to %s", e.Value, e.File)

@@ -40,7 +40,7 @@ func errNotStopped(id string, s Status) error {
 	return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, s)
 }
 
-// A stepError is a failed system call of the runtime: what it did, on what, and the errno by name,
+// A stepError is a failed system call of the runtime: the side, what it did, on what, and the errno by name,
 // never by strerror's text, since clients take "permission denied" or "no such file or directory"
 // for a statement about the program to run.
 type stepError struct {
@@ -49,10 +49,15 @@ type stepError struct {
 	Err    error
 }
 
-func (e *stepError) Error() string {
+func (e *stepError) Error() string { return string(handshake.Runtime) + ": " + e.text() }
+
+func (e *stepError) text() string {
 	what := e.Step
 	if e.Object != "" {
 		what += " " + e.Object
+	}
+	if inner, ok := any(e.Err).(*stepError); ok { // the side is said once
+		return what + ": " + inner.text()
 	}
 	return what + ": " + errText(e.Err)
 }

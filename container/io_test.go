@@ -101,8 +101,8 @@ func TestInherit(t *testing.T) {
 		"two preserved":     {2, "0", "2", "<nil>; 0 listen, 2 preserved"},
 		"both kinds":        {3, "1", "2", "<nil>; 1 listen, 2 preserved"},
 		"fewer than open":   {3, "1", "0", "<nil>; 1 listen, 0 preserved"},
-		"one too many":      {2, "0", "3", "inherit descriptor 5 (3 of 3): EBADF (9); 0 listen, 2 preserved"},
-		"none is open":      {0, "0", "1", "inherit descriptor 3 (1 of 1): EBADF (9); 0 listen, 0 preserved"},
+		"one too many":      {2, "0", "3", "runtime: inherit descriptor 5 (3 of 3): EBADF (9); 0 listen, 2 preserved"},
+		"none is open":      {0, "0", "1", "runtime: inherit descriptor 3 (1 of 1): EBADF (9); 0 listen, 0 preserved"},
 		"a negative number": {0, "0", "-1", "preserve-fds must not be negative: -1; 0 listen, 0 preserved"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestPeerGetsTheDescriptor(t *testing.T) {
 func TestPeerThatIsNotThere(t *testing.T) {
 	io := IO{PidfdSocket: filepath.Join(t.TempDir(), "s")}
 	_, err := io.dial()
-	want := "connect to pidfd socket " + io.PidfdSocket + ": ENOENT (2)"
+	want := "runtime: connect to pidfd socket " + io.PidfdSocket + ": ENOENT (2)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

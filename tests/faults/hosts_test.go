@@ -42,7 +42,7 @@ func TestAFullStateDirectory(t *testing.T) {
 	e := harness.New(t)
 	dir, runtime := stateOn(e, "size=4k")
 	b, id := e.Bundle(harness.Probe("wait")), e.ID("c")
-	harness.OneLine(t, runtime("create", "-b", b.Dir, id).Fails(1), id, "ENOSPC (28)")
+	harness.OneLine(t, runtime("create", "-b", b.Dir, id).Fails(1), id, "runtime: ", "ENOSPC (28)")
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -68,11 +68,11 @@ func TestAReadOnlyStateDirectory(t *testing.T) {
 	b, id := e.Bundle(harness.Probe("wait")), e.ID("c")
 	runtime("run", "-d", "-b", b.Dir, id).OK()
 	remount(t, dir, unix.MS_RDONLY, "")
-	harness.OneLine(t, runtime("create", "-b", b.Dir, e.ID("d")).Fails(1), "EROFS (30)")
+	harness.OneLine(t, runtime("create", "-b", b.Dir, e.ID("d")).Fails(1), "runtime: ", "EROFS (30)")
 	runtime("state", id).OK()
 	runtime("list").OK()
 	runtime("exec", id, "/bin/true").OK()
-	harness.OneLine(t, runtime("delete", "-f", id).Fails(1), id, "EROFS (30)")
+	harness.OneLine(t, runtime("delete", "-f", id).Fails(1), id, "runtime: ", "EROFS (30)")
 	remount(t, dir, 0, "")
 	runtime("delete", "-f", id).OK()
 }

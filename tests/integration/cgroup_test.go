@@ -184,7 +184,7 @@ func TestCgroupLimitsThatAreRefused(t *testing.T) {
 				row.want = []string{"systemd not running on this host"}
 				b.Edit(harness.CgroupsPath("a.slice:b:c"))
 			}
-			harness.OneLine(t, e.Fails(1, args...), row.want...)
+			harness.OneLine(t, e.Fails(1, args...), append(row.want, ": runtime: ")...)
 			e.AssertClean()
 		})
 	}
