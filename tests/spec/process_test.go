@@ -121,21 +121,31 @@ func schedulingOf(t *testing.T, stat string) string {
 func TestTheScheduler(t *testing.T) {
 	e := harness.New(t)
 	e.RunackOnly("1.1.5 does not know scheduler")
+	own := schedulingOf(t, e.Read("/proc/self/stat"))
+	nice := strings.Fields(own)[3] // what has no nice value of its own keeps it
+	// On cgroup v1 the real-time classes need a budget, of which a cgroup has no more than the one above.
+	budget := func(*spec) {}
+	if _, err := os.Stat("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"); err == nil {
+		budget = func(s *spec) {
+			s.Linux.CgroupsPath = "/" + e.ID("c")
+			s.Linux.Resources.CPU = &specs.LinuxCPU{RealtimeRuntime: new(int64(1000)), RealtimePeriod: new(uint64(1000000))}
+		}
+	}
 	for _, row := range []struct {
 		s    specs.Scheduler
 		want string
 	}{
 		{specs.Scheduler{Policy: specs.SchedOther, Nice: 7}, "policy 0 nice 7 priority 0"},
 		{specs.Scheduler{Policy: specs.SchedBatch, Nice: 3}, "policy 3 nice 3 priority 0"},
-		{specs.Scheduler{Policy: specs.SchedIdle}, "policy 5 nice 0 priority 0"},
-		{specs.Scheduler{Policy: specs.SchedFIFO, Priority: 12, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}}, "policy 1 nice 0 priority 12"},
-		{specs.Scheduler{Policy: specs.SchedRR, Priority: 99}, "policy 2 nice 0 priority 99"},
-		{specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 10e6, Deadline: 20e6, Period: 30e6}, "policy 6 nice 0 priority 0"},
+		{specs.Scheduler{Policy: specs.SchedIdle}, "policy 5 nice " + nice + " priority 0"},
+		{specs.Scheduler{Policy: specs.SchedFIFO, Priority: 12, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}}, "policy 1 nice " + nice + " priority 12"},
+		{specs.Scheduler{Policy: specs.SchedRR, Priority: 99}, "policy 2 nice " + nice + " priority 99"},
+		{specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 10e6, Deadline: 20e6, Period: 30e6}, "policy 6 nice " + nice + " priority 0"},
 	} {
 		edit := func(s *spec) { s.Process.Scheduler = &row.s }
-		r := e.Do("run", "-b", e.Bundle(harness.Args("/bin/cat", "/proc/self/stat"), edit).Dir, e.ID("c"))
+		r := e.Do("run", "-b", e.Bundle(harness.Args("/bin/cat", "/proc/self/stat"), edit, budget).Dir, e.ID("c"))
 		if r.Code != 0 {
-			// Real-time classes need a budget that the cgroup (v1) or the kernel may not have.
+			// The kernel may have no more to give.
 			harness.OneLine(t, r.Stderr, "set scheduler", "E")
 			t.Logf("%s is refused here: %s", row.s.Policy, r.Stderr)
 			if row.s.Policy == specs.SchedOther || row.s.Policy == specs.SchedBatch || row.s.Policy == specs.SchedIdle {
