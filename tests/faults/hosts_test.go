@@ -144,6 +144,30 @@ func TestNoProcessLeftOnTheHost(t *testing.T) {
 	}
 }
 
+// The kernel has errnos for these that nobody would expect: the message says what they mean.
+func TestNamespacesThatCannotBeHad(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("the words are runack's")
+	b, id := e.Bundle(harness.Args("/bin/true")), e.ID("c")
+	c := e.Runtime("run", "-b", b.Dir, id).Through("unshare", "-rm", "sh", "-c", `echo 0 >/proc/sys/user/max_uts_namespaces && exec "$@"`, "sh")
+	harness.OneLine(t, c.Fails(1), "stage-0: clone stage-1: ENOSPC (28): a limit of /proc/sys/user")
+
+	// Kept by a bind mount, a PID namespace outlives its init.
+	owner, pid := e.Detached()
+	place := e.File("pid", "")
+	if err := unix.Mount(fmt.Sprintf("/proc/%d/ns/pid", pid), place, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(place, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	e.Remove(owner)
+	b.Edit(harness.Namespace(specs.PIDNamespace, place))
+	harness.OneLine(t, e.Fails(1, "run", "-b", b.Dir, id), "stage-0: clone stage-1: ENOMEM (12): a PID namespace whose init is dead")
+}
+
 func TestARootThatCannotBeMounted(t *testing.T) {
 	e := harness.New(t)
 	file := e.File("file", "no directory")

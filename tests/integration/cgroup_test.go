@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -37,7 +36,7 @@ func TestCgroupThatIsFrozenIsRefused(t *testing.T) {
 	id, _ := detached(e, harness.CgroupsPath(outer))
 	e.OK("pause", id)
 	b := e.Bundle(harness.Args("/bin/true"), harness.CgroupsPath(outer+"/inner"))
-	stderr := e.Runtime("run", "-b", b.Dir, e.ID("second")).Within(10 * time.Second).Fails(1)
+	stderr := e.Fails(1, "run", "-b", b.Dir, e.ID("second"))
 	harness.OneLine(t, stderr, "container's cgroup unexpectedly frozen")
 	if _, err := os.Stat(harness.ControlFile("devices", outer+"/inner", "tasks", "cgroup.procs")); err == nil {
 		t.Error("a cgroup was left behind")
@@ -61,7 +60,7 @@ func TestCgroupThatIsFrozenFurtherUp(t *testing.T) {
 	e.OK("pause", outer)
 	wantStatus(e, running, "running")
 	for _, args := range [][]string{{"start", created}, {"exec", running, "/bin/true"}} {
-		r := e.Runtime(args...).Within(10 * time.Second).Do()
+		r := e.Do(args...)
 		if r.Code == 0 {
 			t.Errorf("not refused: %s", r)
 		}
