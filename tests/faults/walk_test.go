@@ -534,7 +534,29 @@ func (w *walk) besideStuck(f fault, id string) error {
 	if slices.Contains(withLock, f.step()) {
 		return nil // removed once it is dead
 	}
+	if w.status(id, "creating") == nil {
+		if err := w.refusals(id); err != nil {
+			return err
+		}
+	}
 	return w.must(nil, "delete", "-f", id)
+}
+
+// refusals: what cannot be done yet is refused, and changes nothing.
+func (w *walk) refusals(id string) error {
+	for _, c := range []struct {
+		code int
+		args []string
+	}{{1, []string{"start", id}}, {255, []string{"exec", id, "/bin/true"}}, {1, []string{"pause", id}}, {1, []string{"delete", id}}} {
+		r, err := w.command(nil, c.args...).Try()
+		if err != nil {
+			return err
+		}
+		if r.Code != c.code || strings.Count(r.Stderr, "\n") != 1 {
+			return fmt.Errorf("of a container that is being created: %s", r)
+		}
+	}
+	return w.status(id, "creating")
 }
 
 // status checks what state says: one of these, or "" for no such container.
