@@ -154,7 +154,7 @@ func favorDynMods() Check {
 }
 
 func tools() []Check {
-	criu := Check{Name: "criu", State: Info, Found: "not installed", Advice: "checkpoint and restore need it"}
+	criu := Check{Name: "criu", State: Info, Found: "not installed", Advice: "checkpoint and restore, which runack has not yet, will need it"}
 	if path, err := exec.LookPath("criu"); err == nil {
 		criu = Check{Name: "criu", State: OK, Found: path}
 	}
