@@ -17,7 +17,7 @@ import (
 // A Runtime is one that is measured.
 type Runtime struct {
 	Name    string `json:"name"`
-	Path    string `json:"path"`
+	Path    string `json:"-"` // means something on this host alone
 	Version string `json:"version"`
 
 	state string // its state directory

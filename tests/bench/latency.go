@@ -111,8 +111,15 @@ func (l *lap) turns() error {
 	return nil
 }
 
-// turn calls every verb once.
+// turn measures every verb once.
 func (l *lap) turn(r Runtime) error {
+	return l.sequence(r, func(verb string, args ...string) error {
+		return l.measure(r.Name, verb, func() (call, error) { return l.b.call(r, args...) })
+	})
+}
+
+// sequence takes a container through every verb.
+func (l *lap) sequence(r Runtime, act func(verb string, args ...string) error) error {
 	id, pidFile := l.b.id(), filepath.Join(l.b.work, "pid")
 	steps := []struct {
 		verb string
@@ -131,7 +138,7 @@ func (l *lap) turn(r Runtime) error {
 				return err
 			}
 		}
-		if err := l.measure(r.Name, s.verb, func() (call, error) { return l.b.call(r, s.args...) }); err != nil {
+		if err := act(s.verb, s.args...); err != nil {
 			l.b.remove(r, id)
 			return err
 		}

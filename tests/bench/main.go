@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // The parts of a run, in their order: that of measures in runView.
-var parts = []string{"latency", "memory", "cost", "throughput", "growth"}
+var parts = []string{"latency", "memory", "cost", "throughput", "growth", "trace"}
 
 // Results are everything, as written to results.json.
 type Results struct {
@@ -127,7 +127,7 @@ func runView(name string, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	measures := []func(*bench, Options) error{
-		(*bench).latency, (*bench).memory, (*bench).cost, (*bench).throughput, (*bench).growth,
+		(*bench).latency, (*bench).memory, (*bench).cost, (*bench).throughput, (*bench).growth, (*bench).trace,
 	}
 	for i, part := range parts {
 		if !slices.Contains(o.Parts, part) {

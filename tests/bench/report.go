@@ -44,7 +44,8 @@ func (p *page) table(head []string, rows [][]string) {
 
 func report(r Results) []byte {
 	var p page
-	p.line("# What calls cost\n\nWritten by `make bench` (tests/bench); the numbers behind it are in [results.json](results.json).")
+	p.line("# What calls cost\n\nWritten by `make bench` (tests/bench); the numbers behind it are in [results.json](results.json).\n" +
+		"Where the time of a call goes: trace-VIEW-VERB.json, of a call that took as long as most, for a viewer of Chrome's trace event format.")
 	p.line("How it is measured stands in [tests/bench/doc.go](../../tests/bench/doc.go).\n")
 	h := r.Host
 	p.line("Commit %s; Linux %s, %d CPUs, cgroup mounts %s; rcu_expedited %s, rcu_normal %s, favordynmods on %d of them.",
