@@ -42,6 +42,23 @@ func checkRoot(c *cli.Context) error {
 
 func store(c *cli.Context) *container.Store { return &container.Store{Root: c.String("root")} }
 
+// onContainer is the action of a verb for one container, which the first argument names, and which has nothing
+// else to check before it is loaded. most is how many
+// arguments it takes, -1 for any number.
+func onContainer(most int, act func(*cli.Context, *container.Container) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := wantArgs(c, 1, most); err != nil {
+			return err
+		}
+		ctr, err := load(c)
+		if err != nil {
+			return err
+		}
+		defer ctr.Close()
+		return act(c, ctr)
+	}
+}
+
 // load opens the container that the first argument names.
 func load(c *cli.Context) (*container.Container, error) { return store(c).Load(c.Args().First()) }
 

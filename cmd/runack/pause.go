@@ -19,16 +19,6 @@ func freezerCommand(name, usage string, act func(*container.Container) error) *c
 		Name:      name,
 		Usage:     usage,
 		ArgsUsage: "ID",
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
-			ctr, err := load(c)
-			if err != nil {
-				return err
-			}
-			defer ctr.Close()
-			return act(ctr)
-		},
+		Action:    onContainer(1, func(_ *cli.Context, ctr *container.Container) error { return act(ctr) }),
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"runack/container"
 )
 
 func psCommand() *cli.Command {
@@ -23,15 +25,7 @@ func psCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "`FORMAT`: table or json"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, -1); err != nil {
-				return err
-			}
-			ctr, err := load(c)
-			if err != nil {
-				return err
-			}
-			defer ctr.Close()
+		Action: onContainer(-1, func(c *cli.Context, ctr *container.Container) error {
 			pids, err := ctr.Processes()
 			if err != nil {
 				return err
@@ -43,7 +37,7 @@ func psCommand() *cli.Command {
 				return json.NewEncoder(os.Stdout).Encode(pids)
 			}
 			return errFormat
-		},
+		}),
 	}
 }
 

@@ -14,15 +14,7 @@ func startCommand() *cli.Command {
 		Usage:       "start the program of a created container",
 		ArgsUsage:   "ID",
 		Description: "Returns once the program runs, or with what execve(2) answered.",
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
-			ctr, err := load(c)
-			if err != nil {
-				return err
-			}
-			defer ctr.Close()
+		Action: onContainer(1, func(c *cli.Context, ctr *container.Container) error {
 			account := keepAccount(c)
 			defer account.tell()
 			ctx, settled, stop := interruptible()
@@ -30,6 +22,6 @@ func startCommand() *cli.Command {
 			return ctr.Start(container.StartOptions{
 				Context: ctx, Settled: settled, Timeout: timeout(), Transcript: account.transcript, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 			})
-		},
+		}),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v2"
+
+	"runack/container"
 )
 
 func stateCommand() *cli.Command {
@@ -12,15 +14,7 @@ func stateCommand() *cli.Command {
 		Name:      "state",
 		Usage:     "print the state of a container as JSON",
 		ArgsUsage: "ID",
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
-			ctr, err := load(c)
-			if err != nil {
-				return err
-			}
-			defer ctr.Close()
+		Action: onContainer(1, func(c *cli.Context, ctr *container.Container) error {
 			state, err := ctr.State()
 			if err != nil {
 				return err
@@ -31,6 +25,6 @@ func stateCommand() *cli.Command {
 			}
 			_, err = os.Stdout.Write(append(data, '\n'))
 			return err
-		},
+		}),
 	}
 }
