@@ -8,7 +8,7 @@ import (
 )
 
 // A host is a place for a client that has no daemon: a mount and a network namespace like those of
-// daemon, kept by a process that does nothing.
+// daemon, kept by a process that does nothing. One without a keeper is the machine itself.
 type host struct {
 	keeper *harness.Proc
 }
@@ -26,5 +26,8 @@ func newHost(e *harness.Env, prepare string) host {
 
 // in has a command run there.
 func (h host) in(c *harness.Cmd) *harness.Cmd {
+	if h.keeper == nil {
+		return c
+	}
 	return c.Through("nsenter", "--target", fmt.Sprint(h.keeper.Pid), "--mount", "--net", "--root", "--wd", "--")
 }

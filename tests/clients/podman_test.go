@@ -16,7 +16,16 @@ type podman struct {
 	host   host
 	client string
 	dir    string
-	user   []string // program and arguments that make an ordinary user of the caller
+	podmanSetup
+}
+
+// A podmanSetup says who uses podman, and how. Without anything it is root in a host of his own, with
+// cgroups that podman makes.
+type podmanSetup struct {
+	prepare string   // what newHost does before anything else
+	user    []string // program and arguments that make an ordinary user of the caller
+	uid     int      // of that user
+	systemd bool     // makes the cgroups, on the machine itself
 }
 
 // on is the same storage for a subtest.
@@ -27,7 +36,7 @@ func (p podman) on(t testing.TB) podman { p.Env = p.Env.On(t); return p }
 const podmanConfig = `
 [engine]
 runtime = "runack"
-cgroup_manager = "cgroupfs"
+cgroup_manager = %[6]q
 events_logger = "file"
 runtime_supports_json = ["runack"]
 helper_binaries_dir = [%[1]q, %[2]q, "/usr/lib/podman", "/usr/libexec/podman", "/usr/bin"]
@@ -35,29 +44,38 @@ conmon_path = [%[3]q]
 [engine.runtimes]
 runack = [%[4]q]
 [containers]
-cgroups = "no-conmon"
+cgroups = %[7]q
+log_driver = "k8s-file"
 default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
 init_path = %[5]q
 `
 
-// newPodman sets podman up for root, or for whomever user makes of it.
-func newPodman(e *harness.Env, prepare string, user ...string) podman {
+// newPodman sets podman up.
+func newPodman(e *harness.Env, setup podmanSetup) podman {
 	e.T.Helper()
-	p := podman{Env: e, client: program(e.T, "podman"), dir: filepath.Join(e.Dir, "podman"), user: user}
+	p := podman{Env: e, client: program(e.T, "podman"), dir: filepath.Join(e.Dir, "podman"), podmanSetup: setup}
 	conmon, catatonit := program(e.T, "conmon"), program(e.T, "catatonit")
 	runtime, runroot := harness.RuntimePath(), "/run/podman"
-	if user != nil {
-		runtime, runroot = filepath.Join(e.Dir, "bin/runack"), fmt.Sprintf("/run/user/%d/podman", ordinaryUID)
+	if p.user != nil {
+		runtime, runroot = filepath.Join(e.Dir, "bin/runack"), fmt.Sprintf("/run/user/%d/podman", p.uid)
 	}
-	e.File("podman/containers.conf", fmt.Sprintf(podmanConfig, unpacked("usr/lib/podman"), unpacked("usr/bin"), conmon, runtime, catatonit))
+	manager, cgroups := "cgroupfs", "no-conmon"
+	if p.systemd {
+		manager, cgroups = "systemd", "enabled"
+	}
+	e.File("podman/containers.conf", fmt.Sprintf(podmanConfig, unpacked("usr/lib/podman"), unpacked("usr/bin"), conmon, runtime, catatonit, manager, cgroups))
 	e.File("podman/storage.conf", fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %[1]q\nrootless_storage_path = %[1]q\nrunroot = %[2]q\n",
 		filepath.Join(p.dir, "storage"), runroot))
 	e.File("podman/policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	p.host = newHost(e, prepare)
-	if user != nil {
-		p.host.needsUserNamespaces(e, user)
-		p.host.login(e)
-		if err := os.Chown(p.dir, ordinaryUID, ordinaryUID); err != nil {
+	if !p.systemd {
+		p.host = newHost(e, p.prepare)
+	}
+	if p.user != nil {
+		p.host.needsUserNamespaces(e, p.user)
+		if !p.systemd {
+			p.host.login(e)
+		}
+		if err := os.Chown(p.dir, p.uid, p.uid); err != nil {
 			e.T.Fatal(err)
 		}
 		if r := p.cmd("--version").Do(); r.Code != 0 {
@@ -70,9 +88,10 @@ func newPodman(e *harness.Env, prepare string, user ...string) podman {
 }
 
 func (p podman) cmd(args ...string) *harness.Cmd {
-	c := p.Command(p.client, args...).Env(append(clientEnv(),
+	env := append(clientEnv(),
 		"CONTAINERS_CONF="+filepath.Join(p.dir, "containers.conf"),
-		"CONTAINERS_STORAGE_CONF="+filepath.Join(p.dir, "storage.conf"))...)
+		"CONTAINERS_STORAGE_CONF="+filepath.Join(p.dir, "storage.conf"))
+	c := p.Command(p.client, args...).Through("env", env...) // a session has an environment of its own
 	if p.user != nil {
 		c = c.Through(p.user[0], p.user[1:]...)
 	}
@@ -84,7 +103,7 @@ func (p podman) ok(args ...string) string { p.T.Helper(); return p.cmd(args...).
 // options are those of every `run` and `create`.
 func (p podman) options(verb string, options []string) []string {
 	all := []string{verb}
-	if p.user == nil {
+	if p.user == nil && !p.systemd {
 		all = append(all, "--cgroup-parent", filepath.Dir(p.Cgroup("podman")))
 	}
 	return append(all, options...)
@@ -163,7 +182,7 @@ func (p podman) versions(name string) {
 
 func TestPodman(t *testing.T) {
 	e := harness.New(t)
-	p := newPodman(e, "")
+	p := newPodman(e, podmanSetup{})
 	p.versions("podman")
 	run(t, append(append([]feature[podman]{}, podmanEverywhere...), podmanRoot...), p.on, podman.clean)
 }

@@ -65,7 +65,7 @@ func (h host) login(e *harness.Env) {
 func TestPodmanRootless(t *testing.T) {
 	e := harness.New(t)
 	prepare, user := ordinary(e, true)
-	p := newPodman(e, prepare, user...)
+	p := newPodman(e, podmanSetup{prepare: prepare, user: user, uid: ordinaryUID})
 	e.T.Cleanup(p.leave)
 	p.versions("podman, rootless")
 	run(t, podmanEverywhere, p.on, podman.clean)
@@ -74,7 +74,7 @@ func TestPodmanRootless(t *testing.T) {
 func TestPodmanWithoutSubuids(t *testing.T) {
 	e := harness.New(t)
 	prepare, user := ordinary(e, false)
-	p := newPodman(e, prepare, user...)
+	p := newPodman(e, podmanSetup{prepare: prepare, user: user, uid: ordinaryUID})
 	e.T.Cleanup(p.leave)
 	p.versions("podman, rootless without subordinate IDs")
 	run(t, []feature[podman]{
@@ -97,7 +97,7 @@ func TestPodmanWithoutSubuids(t *testing.T) {
 // leave ends the process that keeps a rootless podman's namespaces.
 func (p podman) leave() {
 	p.T.Helper()
-	text := p.host.in(p.Command("cat", fmt.Sprintf("/run/user/%d/libpod/tmp/pause.pid", ordinaryUID))).Do().Stdout
+	text := p.host.in(p.Command("cat", fmt.Sprintf("/run/user/%d/libpod/tmp/pause.pid", p.uid))).Do().Stdout
 	var pid int
 	if _, err := fmt.Sscan(strings.TrimSpace(text), &pid); err != nil {
 		return // it has none
