@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"runack/internal/rawfd"
 	"runack/nsexec"
 )
 
@@ -28,7 +29,7 @@ func (p *Process) Close() error { return p.PidFD.Close() }
 func (p *Process) Signal(sig unix.Signal) error {
 	// Not File.Fd: while the signal is on its way somebody else may close the pidfd, and its number
 	// come to mean another process.
-	err := withFD(p.PidFD, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+	err := rawfd.Use(p.PidFD, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
 	var errno unix.Errno
 	if !errors.As(err, &errno) || errno == unix.ESRCH {
 		return nil // sent, or gone, or closed after its end

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/console"
 	"golang.org/x/sys/unix"
+
+	"runack/internal/rawfd"
 )
 
 // A terminal joins the caller's own terminal to the master of the container's, for a foreground
@@ -107,7 +109,7 @@ func (t *terminal) resize() {
 	if err != nil || size.Height == 0 && size.Width == 0 {
 		return
 	}
-	_ = withFD(master, func(fd int) error {
+	_ = rawfd.Use(master, func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Height, Col: size.Width})
 	})
 }
@@ -134,7 +136,7 @@ func (t *terminal) finish() {
 // then.
 func otherEndOpen(master *os.File) bool {
 	open := false
-	_ = withFD(master, func(fd int) error {
+	_ = rawfd.Use(master, func(fd int) error {
 		fds := []unix.PollFd{{Fd: int32(fd)}}
 		n, err := unix.Poll(fds, 0)
 		open = err == nil && (n == 0 || fds[0].Revents&unix.POLLHUP == 0)
@@ -147,7 +149,7 @@ func otherEndOpen(master *os.File) bool {
 // holds before it answers EAGAIN.
 func (t *terminal) drain(master *os.File) {
 	buf := make([]byte, 32<<10)
-	_ = withFD(master, func(fd int) error {
+	_ = rawfd.Use(master, func(fd int) error {
 		for {
 			n, err := unix.Read(fd, buf)
 			if errors.Is(err, unix.EINTR) {
@@ -166,17 +168,4 @@ func (t *terminal) drain(master *os.File) {
 // restore puts the caller's terminal back. It may be called on every way out.
 func (t *terminal) restore() {
 	t.reset.Do(func() { _ = t.host.Reset() })
-}
-
-// withFD uses a descriptor without switching its file to blocking mode, as File.Fd would.
-func withFD(f *os.File, use func(fd int) error) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var uerr error
-	if err := raw.Control(func(fd uintptr) { uerr = use(int(fd)) }); err != nil {
-		return err
-	}
-	return uerr
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runack/container"
+	"runack/internal/rawfd"
 )
 
 // drainLimit bounds how long a removal waits for a client that does not read.
@@ -303,7 +304,7 @@ func (s *stdio) resize(size *unix.Winsize) error {
 }
 
 func setSize(m *os.File, size *unix.Winsize) error {
-	err := withFD(m, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size) })
+	err := rawfd.Use(m, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size) })
 	var errno unix.Errno
 	switch {
 	case err == nil:
@@ -344,17 +345,4 @@ func (s *stdio) close() {
 		s.closeOut()
 	}
 	s.closeStdin()
-}
-
-// withFD uses a descriptor without switching its file to blocking mode, as File.Fd would.
-func withFD(f *os.File, use func(fd int) error) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var uerr error
-	if err := raw.Control(func(fd uintptr) { uerr = use(int(fd)) }); err != nil {
-		return err
-	}
-	return uerr
 }

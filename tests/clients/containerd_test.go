@@ -176,6 +176,13 @@ var containerdFeatures = []feature[containerd]{
 		}
 		wantCode(c.T, c.run(nil, "probe", "crash"), 128+11)
 	}},
+	{"death by signal", func(c containerd) {
+		// In the daemon's PID namespace, as the kernel spares a namespace's pid 1.
+		pids := fmt.Sprintf("pid:/proc/%d/ns/pid", c.host.keeper.Pid)
+		for _, n := range deadlySignals() {
+			wantCode(c.T, c.run(with("--with-ns", pids), "probe", "die", fmt.Sprint(n)), 128+n)
+		}
+	}},
 	{"run -t", func(c containerd) {
 		tty := newTerminal(c.Env, 33, 77)
 		p := c.runCmd(c.id(), with("--rm", "--tty"), "sh", "-c", `
@@ -204,8 +211,11 @@ var containerdFeatures = []feature[containerd]{
 			c.T.Error(err)
 		}
 		wantContains(c.T, "a missing program", c.exec(id, "nosuch").Stderr, "executable file not found in $PATH")
-		for i := range rounds(5, 500) {
-			wantCode(c.T, c.exec(id, "probe", "exit", fmt.Sprint(i%256)), i%256)
+		for _, code := range exitCodes() {
+			wantCode(c.T, c.exec(id, "probe", "exit", fmt.Sprint(code)), code)
+		}
+		for _, n := range deadlySignals() {
+			wantCode(c.T, c.exec(id, "probe", "die", fmt.Sprint(n)), 128+n)
 		}
 	}},
 	{"exec -t", func(c containerd) {

@@ -13,47 +13,7 @@ import (
 const endClient = syscall.SIGTERM
 
 // What `docker run` promises by itself.
-var dockerRun = []feature[docker]{
-	{"run", func(d docker) {
-		r := d.run(with("--hostname", "web", "--env", "A=b c", "--workdir", "/tmp", "--network", "none"),
-			"sh", "-c", `hostname; pwd; echo "$A"; echo "$$"; echo to stderr >&2`)
-		wantCode(d.T, r, 0)
-		wantEqual(d.T, "standard output", r.Stdout, "web\n/tmp\nb c\n1\n")
-		wantEqual(d.T, "standard error", r.Stderr, "to stderr\n")
-	}},
-	{"exit codes", func(d docker) {
-		for _, code := range exitCodes() {
-			wantCode(d.T, d.run(with("--network", "none"), "probe", "exit", fmt.Sprint(code)), code)
-		}
-	}},
-	{"death by signal", func(d docker) {
-		for _, n := range deadlySignals() {
-			// In the host's PID namespace, as the kernel spares a namespace's pid 1.
-			wantCode(d.T, d.run(with("--pid", "host", "--network", "none"), "probe", "die", fmt.Sprint(n)), 128+n)
-		}
-		wantCode(d.T, d.run(nil, "probe", "crash"), 128+int(syscall.SIGSEGV))
-	}},
-	{"run -i", func(d docker) {
-		text := strings.Repeat("a line of text that goes in and out\n", 10000)
-		r := d.runCmd(with("-i"), "sh", "-c", "cat; echo end").Stdin(strings.NewReader(text)).Do()
-		if err := exactly(r, 0, text+"end\n"); err != nil {
-			d.T.Errorf("%d bytes came back, exit code %d", len(r.Stdout), r.Code)
-		}
-	}},
-	{"run -t", func(d docker) {
-		tty := newTerminal(d.Env, 33, 77)
-		p := d.runCmd(with("-t"), "sh", "-c", `
-			test -t 0 && test -t 1 && test -t 2 && tty
-			size() { until [ "$(stty size)" = "$1" ]; do sleep 0.02; done; echo "size $1"; }
-			size "33 77"
-			size "12 345"
-			exit 5`).TTY(tty.slave).Start()
-		tty.expect("/dev/pts/0")
-		tty.expect("size 33 77")
-		tty.resize(12, 345)
-		tty.expectResized(p, "size 12 345")
-		wantCode(d.T, p.Wait(), 5)
-	}},
+var dockerRun = append(append(runs[docker](), signalDeath[docker]()), []feature[docker]{
 	{"run -it", func(d docker) {
 		tty := newTerminal(d.Env, 24, 80)
 		p := d.runCmd(with("-it"), "sh", "-c", `
@@ -153,7 +113,7 @@ var dockerRun = []feature[docker]{
 			d.ok("rm", "-f", id)
 		}
 	}},
-}
+}...)
 
 // rounds is how often something is tried.
 func rounds(short, long int) int {

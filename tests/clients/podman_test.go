@@ -188,40 +188,7 @@ func TestPodman(t *testing.T) {
 }
 
 // What root and an ordinary user can ask for alike.
-var podmanEverywhere = []feature[podman]{
-	{"run", func(p podman) {
-		r := p.run(with("--hostname", "web", "--env", "A=b c", "--workdir", "/tmp", "--network", "none"),
-			"sh", "-c", `hostname; pwd; echo "$A"; echo "$$"; echo to stderr >&2`)
-		wantCode(p.T, r, 0)
-		wantEqual(p.T, "standard output", r.Stdout, "web\n/tmp\nb c\n1\n")
-		wantEqual(p.T, "standard error", r.Stderr, "to stderr\n")
-	}},
-	{"exit codes", func(p podman) {
-		for _, code := range exitCodes() {
-			wantCode(p.T, p.run(with("--network", "none"), "probe", "exit", fmt.Sprint(code)), code)
-		}
-	}},
-	{"run -i", func(p podman) {
-		text := strings.Repeat("a line of text that goes in and out\n", 10000)
-		r := p.runCmd(with("-i", "--network", "none"), "sh", "-c", "cat; echo end").Stdin(strings.NewReader(text)).Do()
-		if err := exactly(r, 0, text+"end\n"); err != nil {
-			p.T.Errorf("%d bytes came back, exit code %d: %s", len(r.Stdout), r.Code, r.Stderr)
-		}
-	}},
-	{"run -t", func(p podman) {
-		tty := newTerminal(p.Env, 33, 77)
-		client := p.runCmd(with("-t", "--network", "none"), "sh", "-c", `
-			test -t 0 && test -t 1 && test -t 2 && tty
-			size() { until [ "$(stty size)" = "$1" ]; do sleep 0.02; done; echo "size $1"; }
-			size "33 77"
-			size "12 345"
-			exit 5`).TTY(tty.slave).Start()
-		tty.expect("/dev/pts/0")
-		tty.expect("size 33 77")
-		tty.resize(12, 345)
-		tty.expectResized(client, "size 12 345")
-		wantCode(p.T, client.Wait(), 5)
-	}},
+var podmanEverywhere = append(runs[podman](), []feature[podman]{
 	{"missing program, program without permission", func(p podman) {
 		for name, code := range map[string]int{"nosuch": 127, "/bin/nosuch": 127, "/bin/noexec": 126, "/tmp": 126} {
 			r := p.run(with("--network", "none"), name)
@@ -353,7 +320,7 @@ var podmanEverywhere = []feature[podman]{
 		}
 		p.ok("rm", id)
 	}},
-}
+}...)
 
 // What takes cgroups, or a network of the host's.
 var podmanRoot = []feature[podman]{
@@ -401,11 +368,7 @@ var podmanRoot = []feature[podman]{
 		id := p.waiter("--network", "none")
 		wantEqual(p.T, "processes", strings.TrimSpace(p.ok("stats", "--no-stream", "--format", "{{.PIDs}}", id)), "1")
 	}},
-	{"death by signal", func(p podman) {
-		for _, n := range deadlySignals() {
-			wantCode(p.T, p.run(with("--pid", "host", "--network", "none"), "probe", "die", fmt.Sprint(n)), 128+n)
-		}
-	}},
+	signalDeath[podman](),
 	{"--privileged", func(p podman) {
 		out := p.out(with("--privileged", "--network", "none"), "sh", "-c", "mount -t tmpfs none /mnt && echo mounted; cat /proc/self/status")
 		wantContains(p.T, "the output", out, "mounted")

@@ -90,13 +90,21 @@ func sleeper(t *testing.T, edits ...harness.Edit) (*shim, string) {
 	return s, id
 }
 
+// piped starts an exec with somebody at the other end of its fifos.
+func (s *shim) piped(id, exec string, terminal bool, args ...string) *client {
+	s.T.Helper()
+	c := s.fifos(exec, terminal)
+	s.T.Cleanup(func() { _ = c.in.Close() })
+	s.add(id, exec, c.io, args...)
+	s.begin(id, exec)
+	return c
+}
+
 func TestOutputOfAShortProgramArrivesWhole(t *testing.T) {
 	s, id := sleeper(t)
 	for n, size := range []int{0, 1, 65536, 1 << 20} {
 		exec := fmt.Sprint("e", n)
-		c := s.fifos(exec, false)
-		s.add(id, exec, c.io, "/bin/sh", "-c", fmt.Sprintf("head -c %d /dev/zero; echo done >&2", size))
-		s.begin(id, exec)
+		c := s.piped(id, exec, false, "/bin/sh", "-c", fmt.Sprintf("head -c %d /dev/zero; echo done >&2", size))
 		if got := len(s.all(c, "out")); got != size {
 			t.Errorf("%d bytes came of %d", got, size)
 		}
@@ -105,16 +113,13 @@ func TestOutputOfAShortProgramArrivesWhole(t *testing.T) {
 		}
 		s.end(id, exec)
 		s.remove(id, exec)
-		_ = c.in.Close()
 	}
 	s.finish(id)
 }
 
 func TestInputEndsWithCloseIO(t *testing.T) {
 	s, id := sleeper(t)
-	c := s.fifos("e", false)
-	s.add(id, "e", c.io, "/bin/cat")
-	s.begin(id, "e")
+	c := s.piped(id, "e", false, "/bin/cat")
 	text := strings.Repeat("0123456789", 20_000)
 	if _, err := c.in.WriteString(text); err != nil {
 		t.Fatal(err)
@@ -137,10 +142,7 @@ func TestInputEndsWithCloseIO(t *testing.T) {
 // Something that the process leaves behind keeps the pipe open: the client gets an end all the same.
 func TestAChildThatKeepsThePipeOpen(t *testing.T) {
 	s, id := sleeper(t)
-	c := s.fifos("e", false)
-	defer c.in.Close()
-	s.add(id, "e", c.io, "/bin/sh", "-c", "sleep 100000 & echo here")
-	s.begin(id, "e")
+	c := s.piped(id, "e", false, "/bin/sh", "-c", "sleep 100000 & echo here")
 	if code := s.end(id, "e"); code != 0 {
 		t.Errorf("ended with %d", code)
 	}

@@ -66,6 +66,7 @@ var mayImport = map[string][]string{
 	"handshake":  {},
 	"specjson":   {},
 	"smallfile":  {},
+	"rawfd":      {},
 	"act":        {"handshake"},
 	"sealed":     {"handshake"},
 	"netdev":     {"handshake"},
@@ -76,8 +77,8 @@ var mayImport = map[string][]string{
 	"nsexec":     {"smallfile", "act", "handshake", "reaper", "plan", "sealed"},
 	"cgroupjoin": {"smallfile", "handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
-	"shim":       {"smallfile", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
+	"container":  {"smallfile", "rawfd", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
+	"shim":       {"smallfile", "rawfd", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
 	"cmd":        {"doctor", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
 
