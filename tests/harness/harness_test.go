@@ -117,15 +117,21 @@ func TestAMountIsFound(t *testing.T) {
 	}
 }
 
-func TestAMountThatIsGoneOrChangedIsFound(t *testing.T) {
-	e := New(t)
-	dir := filepath.Join(e.Dir, "m")
+func plantMount(e *Env) (dir string) {
+	e.T.Helper()
+	dir = filepath.Join(e.Dir, "m")
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
+		e.T.Fatal(err)
 	}
 	if err := unix.Mount("planted", dir, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
+		e.T.Fatal(err)
 	}
+	return dir
+}
+
+func TestAMountThatIsGoneOrChangedIsFound(t *testing.T) {
+	e := New(t)
+	dir := plantMount(e)
 	before := e.look()
 	if err := unix.Mount("", dir, "", unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
@@ -144,13 +150,7 @@ func TestAMountThatIsGoneOrChangedIsFound(t *testing.T) {
 // What others mount and remove beside the test is theirs.
 func TestAMountOfSomebodyElsesIsNotMissed(t *testing.T) {
 	e := New(t)
-	dir := filepath.Join(e.Dir, "m")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("planted", dir, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
+	dir := plantMount(e)
 	before := e.look()
 	// To remove it, the other has it nowhere mounted.
 	e.Command("unshare", "-m", "sh", "-c", `umount "$0" && rmdir "$0"`, dir).OK()
