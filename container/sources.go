@@ -90,6 +90,7 @@ func leaveHome() (h home, err error) {
 	if err == nil && !ownedFromHere(h.namespace) {
 		own = unix.CLONE_NEWNS
 		_ = unix.Close(h.namespace)
+		h.namespace = -1
 	}
 	if err == nil {
 		err = unix.Unshare(own)
