@@ -112,13 +112,13 @@ func openUserNS(m *plan.IDMap) (*os.File, error) {
 		f, err := os.Open(m.UserNS)
 		return f, failed("open user namespace", m.UserNS, err)
 	}
-	return makeUserNS(m.UIDMappings, m.GIDMappings)
+	return NewUserNS(m.UIDMappings, m.GIDMappings)
 }
 
-// makeUserNS makes a user namespace with the given maps and no process in it. The kernel makes one
-// only with a process, so a child is cloned into it that is stopped by its tracer, this thread,
+// NewUserNS makes a user namespace with the given maps and no process in it, which lives as long as the
+// descriptor that the caller gets and has to close. The kernel makes one only with a process, so a child is cloned into it that is stopped by its tracer, this thread,
 // before its execve returns to user space: it runs no instruction of any program. Then it is killed.
-func makeUserNS(uids, gids []specs.LinuxIDMapping) (*os.File, error) {
+func NewUserNS(uids, gids []specs.LinuxIDMapping) (*os.File, error) {
 	// The tracer is a thread, and the child dies with it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

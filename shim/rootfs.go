@@ -35,6 +35,13 @@ func mountRootfs(dir string, mounts []*types.Mount) error {
 const maxOptions = 4096 - 1
 
 func mountOne(m *types.Mount, target string) error {
+	maps, list, err := takeIDMaps(m.Options)
+	if err != nil {
+		return err
+	}
+	if maps != nil {
+		return maps.mount(m, list, target)
+	}
 	options := strings.Join(m.Options, ",")
 	if m.Type != "overlay" || len(options) <= maxOptions {
 		return mount.Mount(m.Source, target, m.Type, options)

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types"
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -175,6 +177,70 @@ func TestRootfsMounts(t *testing.T) {
 		t.Errorf("left mounted: %s, %v", table, err)
 	}
 	s.quit()
+}
+
+// For a container with a user namespace containerd 2 asks for ID-mapped layers: root's files are its
+// root's, and on the disk only what it makes is the mapped user's.
+func TestIDMappedRootfs(t *testing.T) {
+	const host, size = 100000, 65536
+	userNS := func(s *specs.Spec) {
+		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: host, Size: size}}
+		s.Linux.UIDMappings, s.Linux.GIDMappings = ids, ids
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	}
+	maps := []string{fmt.Sprintf("uidmap=0:%d:%d", host, size), fmt.Sprintf("gidmap=0:%d:%d", host, size)}
+	for _, row := range []struct {
+		name  string
+		mount func(lower, upper string) *types.Mount
+	}{
+		{"overlay", func(lower, upper string) *types.Mount {
+			return &types.Mount{Type: "overlay", Source: "overlay", Options: []string{
+				"lowerdir=" + lower, "upperdir=" + upper + "/u", "workdir=" + upper + "/w",
+			}}
+		}},
+		{"bind", func(lower, _ string) *types.Mount {
+			return &types.Mount{Type: "bind", Source: lower, Options: []string{"rbind", "rw"}}
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := newDaemon(t)
+			lower := d.Bundle().Rootfs
+			b := d.Bundle(harness.Shell("stat -c '%u %g' /bin/busybox && echo >/tmp/file && stat -c '%u' /tmp/file"), harness.WritableRoot, userNS)
+			upper := d.dir + "/upper"
+			if err := os.Mkdir(upper, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Mount("runack-test", upper, "tmpfs", 0, ""); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = unix.Unmount(upper, unix.MNT_DETACH) }()
+			for _, dir := range []string{upper + "/u", upper + "/w"} {
+				if err := errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, host, host)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := row.mount(lower, upper)
+			m.Options = append(m.Options, maps...)
+			id := d.ID("c")
+			s := d.start(b, id)
+			path, uri := d.output("out")
+			_, err := s.Create(d.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: []*types.Mount{m}, Options: d.options(nil), Stdout: uri})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.begin(id, "")
+			s.end(id, "")
+			if got := d.text(path); got != "0 0\n0\n" {
+				t.Errorf("wrote %q", got)
+			}
+			s.remove(id, "")
+			table, err := os.ReadFile("/proc/self/mounts")
+			if err != nil || strings.Contains(string(table), b.Dir) || strings.Contains(string(table), "runack-layers") {
+				t.Errorf("left mounted: %s, %v", table, err)
+			}
+			s.quit()
+		})
+	}
 }
 
 // The paths of many layers are more than mount(2) takes.
