@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -155,10 +156,27 @@ func (c containerd) events(p *harness.Proc, id, last string) (topics []string) {
 	}
 }
 
+// follow starts to read events. ctr does not say when it has subscribed, so there are events for it, of no
+// container, until one has come.
 func (c containerd) follow() *harness.Proc {
 	c.T.Helper()
+	c.cmd("namespaces", "create", c.namespace()).Do() // may be there
 	p := c.cmd("events").Piped().Start()
 	c.T.Cleanup(func() { p.Signal(syscall.SIGTERM); p.Wait() })
+	subscribed := make(chan struct{})
+	var events sync.WaitGroup
+	defer func() { close(subscribed); events.Wait() }()
+	events.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-subscribed:
+				return
+			default:
+				_, _ = c.cmd("namespaces", "label", c.namespace(), fmt.Sprint("n=", n)).Try()
+			}
+		}
+	})
+	p.Line()
 	return p
 }
 
