@@ -66,7 +66,6 @@ type creation struct {
 	// that was quicker.
 	interruptible func() error
 	aim           func(*Process) // run: where set, told of init before it is started
-	waiting       func()         // run: where set, called when the stage has its work
 	starting      bool           // run: this process starts the container, too
 	hooked        bool           // a hook ran, so that poststop hooks are due even if the create fails
 }
@@ -442,9 +441,6 @@ func (cr *creation) enter() error {
 	}
 	if err := cr.launch.sendPlan(cr.plan, cr.c.dir.file); err != nil {
 		return err
-	}
-	if cr.waiting != nil {
-		cr.waiting()
 	}
 	return cr.recordInit() // while the stage works, and before hooks ask for it
 }

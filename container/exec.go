@@ -53,7 +53,6 @@ type execution struct {
 	// that was quicker.
 	interruptible func() error
 	aim           func(*Process) // where set, told of the process just before it may run
-	waiting       func()         // where set, called when stage-0 has its work
 }
 
 func (ex *execution) context() context.Context {
@@ -100,7 +99,7 @@ func (c *Container) ExecAndWait(o ExecOptions) (int, error) {
 	defer fg.close()
 	var p *Process
 	err := fg.starting(func(ctx context.Context) (err error) {
-		ex.opts.Context, ex.aim, ex.waiting = ctx, fg.aim, fg.takeRest
+		ex.opts.Context, ex.aim = ctx, fg.aim
 		if err = ex.c.act(act.Compile, ex.ready); err != nil {
 			return err
 		}
@@ -260,9 +259,6 @@ func (ex *execution) carryOut() (*Process, error) {
 	ex.launch.opened = ex.initLives
 	if err := ex.launch.spawn(target); err != nil {
 		return nil, err
-	}
-	if ex.waiting != nil {
-		ex.waiting()
 	}
 	if err := ex.launch.ready(); err != nil {
 		return nil, err

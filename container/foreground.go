@@ -20,8 +20,7 @@ import (
 type foreground struct {
 	signals     chan os.Signal
 	takingFirst sync.WaitGroup          // until the signals are taken that end a start
-	takeRest    func()                  // begins to take all others; more calls do nothing
-	taking      sync.WaitGroup          // until they are taken
+	taking      sync.WaitGroup          // until all are
 	target      atomic.Pointer[Process] // who gets signals while the process is being started
 	held        []os.Signal             // came before there was a process, for it
 	terminal    *terminal               // nil without one
@@ -34,14 +33,14 @@ const signalBuffer = 1024
 // called nothing is to be cleared up, and a signal may end this process.
 //
 // Taking a signal costs two changes of thread in Go's runtime, 15 us for each of 62, so it is done beside
-// the work. What ends a start is taken when starting calls its act. All others are taken when aim
-// returns, and begin to be at takeRest, which belongs where this process waits for the stage: earlier they
-// would take the processor from the stage, or from this process.
+// the work: what ends a start is taken when starting calls its act, and all others when aim returns.
 func newForeground() *foreground {
 	f := &foreground{signals: make(chan os.Signal, signalBuffer)}
-	f.takingFirst.Go(func() { signal.Notify(f.signals, interrupting...) })
-	f.takeRest = sync.OnceFunc(func() {
-		f.taking.Go(func() { signal.Notify(f.signals) })
+	f.takingFirst.Add(1)
+	f.taking.Go(func() {
+		signal.Notify(f.signals, interrupting...)
+		f.takingFirst.Done()
+		signal.Notify(f.signals)
 	})
 	return f
 }
@@ -115,7 +114,6 @@ func (f *foreground) ending(act func(context.Context) error) error {
 
 // aim says that the process may become the program at any moment: signals are for it from now on.
 func (f *foreground) aim(p *Process) {
-	f.takeRest()
 	f.taking.Wait()
 	f.target.Store(p)
 }

@@ -36,7 +36,7 @@ func (s *Store) Run(o RunOptions) (int, error) {
 	var c *Container
 	err = fg.starting(func(ctx context.Context) error {
 		cr.opts.Context = ctx
-		cr.aim, cr.waiting = fg.aim, fg.takeRest
+		cr.aim = fg.aim
 		c, err = cr.createAndStart()
 		return err
 	})
