@@ -126,6 +126,29 @@ func TestUpdateAndStats(t *testing.T) {
 	s.finish(id)
 }
 
+// overlay is a mount over lower that writes to u below upper.
+func overlay(lower, upper string) *types.Mount {
+	return &types.Mount{Type: "overlay", Source: "overlay", Options: []string{
+		"lowerdir=" + lower, "upperdir=" + upper + "/u", "workdir=" + upper + "/w",
+	}}
+}
+
+// runOver takes a container whose root file system is mounts from create to delete, and wants its output.
+func (s *shim) runOver(b *harness.Bundle, id string, mounts []*types.Mount, want string) {
+	s.T.Helper()
+	path, uri := s.output("out")
+	_, err := s.Create(s.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: mounts, Options: s.options(nil), Stdout: uri})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.begin(id, "")
+	s.end(id, "")
+	if got := s.text(path); got != want {
+		s.T.Errorf("wrote %q", got)
+	}
+	s.remove(id, "")
+}
+
 // The root file system comes as mounts, and goes with the task.
 func TestRootfsMounts(t *testing.T) {
 	d := newDaemon(t)
@@ -139,7 +162,6 @@ func TestRootfsMounts(t *testing.T) {
 	}
 	id := d.ID("c")
 	s := d.start(b, id)
-	path, uri := d.output("out")
 	// Both are there at once, one over the other.
 	mounts := []*types.Mount{{Type: "tmpfs", Source: "tmpfs", Options: []string{"size=1m", "nosuid"}}}
 	lower := source.Rootfs
@@ -152,25 +174,14 @@ func TestRootfsMounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mounts = append(mounts, &types.Mount{Type: "overlay", Source: "overlay", Options: []string{
-		"lowerdir=" + lower, "upperdir=" + upper + "/u", "workdir=" + upper + "/w",
-	}})
-	_, err := s.Create(d.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: mounts, Options: d.options(nil), Stdout: uri})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.begin(id, "")
-	s.end(id, "")
-	if got := d.text(path); got != "hello\n" {
-		t.Errorf("wrote %q", got)
-	}
-	s.remove(id, "")
+	mounts = append(mounts, overlay(lower, upper))
+	s.runOver(b, id, mounts, "hello\n")
 	if got := d.text(upper + "/u/tmp/file"); got != "hello\n" {
 		t.Errorf("the upper layer has %q", got)
 	}
 	// One that cannot be mounted takes those before it away again.
 	mounts[1].Type = "nosuchfs"
-	_, err = s.Create(d.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: mounts, Options: d.options(nil)})
+	_, err := s.Create(d.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: mounts, Options: d.options(nil)})
 	refused(t, codes.Unknown, err, "mount 2 of 2")
 	table, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || strings.Contains(string(table), b.Dir) {
@@ -193,11 +204,7 @@ func TestIDMappedRootfs(t *testing.T) {
 		name  string
 		mount func(lower, upper string) *types.Mount
 	}{
-		{"overlay", func(lower, upper string) *types.Mount {
-			return &types.Mount{Type: "overlay", Source: "overlay", Options: []string{
-				"lowerdir=" + lower, "upperdir=" + upper + "/u", "workdir=" + upper + "/w",
-			}}
-		}},
+		{"overlay", overlay},
 		{"bind", func(lower, _ string) *types.Mount {
 			return &types.Mount{Type: "bind", Source: lower, Options: []string{"rbind", "rw"}}
 		}},
@@ -223,17 +230,7 @@ func TestIDMappedRootfs(t *testing.T) {
 			m.Options = append(m.Options, maps...)
 			id := d.ID("c")
 			s := d.start(b, id)
-			path, uri := d.output("out")
-			_, err := s.Create(d.ctx(), &taskapi.CreateTaskRequest{ID: id, Bundle: b.Dir, Rootfs: []*types.Mount{m}, Options: d.options(nil), Stdout: uri})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.begin(id, "")
-			s.end(id, "")
-			if got := d.text(path); got != "0 0\n0\n" {
-				t.Errorf("wrote %q", got)
-			}
-			s.remove(id, "")
+			s.runOver(b, id, []*types.Mount{m}, "0 0\n0\n")
 			table, err := os.ReadFile("/proc/self/mounts")
 			if err != nil || strings.Contains(string(table), b.Dir) || strings.Contains(string(table), "runack-layers") {
 				t.Errorf("left mounted: %s, %v", table, err)
