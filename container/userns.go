@@ -116,8 +116,9 @@ func openUserNS(m *plan.IDMap) (*os.File, error) {
 }
 
 // NewUserNS makes a user namespace with the given maps and no process in it, which lives as long as the
-// descriptor that the caller gets and has to close. The kernel makes one only with a process, so a child is cloned into it that is stopped by its tracer, this thread,
-// before its execve returns to user space: it runs no instruction of any program. Then it is killed.
+// descriptor that the caller gets and has to close. The kernel makes one only with a process, so a child
+// is cloned into it that is stopped by its tracer, this thread, before its execve returns to user space:
+// it runs no instruction of any program. Then it is killed.
 func NewUserNS(uids, gids []specs.LinuxIDMapping) (*os.File, error) {
 	// The tracer is a thread, and the child dies with it.
 	runtime.LockOSThread()

@@ -42,9 +42,9 @@ func checkRoot(c *cli.Context) error {
 
 func store(c *cli.Context) *container.Store { return &container.Store{Root: c.String("root")} }
 
-// onContainer is the action of a verb for one container, which the first argument names, and which has nothing
-// else to check before it is loaded. most is how many
-// arguments it takes, -1 for any number.
+// onContainer is the action of a verb for one container, which the first argument names, and which has
+// nothing else to check before the container is loaded. most is how many arguments the verb takes, -1
+// for any number.
 func onContainer(most int, act func(*cli.Context, *container.Container) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if err := wantArgs(c, 1, most); err != nil {

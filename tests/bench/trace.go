@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ func (b *bench) trace(o Options) error {
 		}
 	}
 	for verb, all := range traces {
-		slices.SortFunc(all, func(x, y trace) int { return int(x.end() - y.end()) })
+		slices.SortFunc(all, func(x, y trace) int { return cmp.Compare(x.end(), y.end()) })
 		data, err := json.Marshal(withoutHost(all[len(all)/2]))
 		if err != nil {
 			return err
