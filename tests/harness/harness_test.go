@@ -53,9 +53,11 @@ func TestNothingIsLeftOfNothing(t *testing.T) {
 
 func TestAnOrphanIsFound(t *testing.T) {
 	e := New(t)
-	e.Command("/bin/sh", "-c", "sleep 12345 &").OK()
+	// The shell leaves once its child is what it is to be found as.
+	const named = ` & until read name </proc/$!/comm && [ "$name" = sleep ]; do :; done`
+	e.Command("/bin/sh", "-c", "sleep 12345"+named).OK()
 	mustFind(t, e, "process", "sleep 12345")
-	e.Command("/bin/sh", "-c", "setsid sleep 54321 &").OK()
+	e.Command("/bin/sh", "-c", "setsid sleep 54321"+named).OK()
 	mustFind(t, e, "process", "sleep 54321")
 }
 
