@@ -91,7 +91,13 @@ func (r *Reaper) lookup(pid int, gen uint32) *watch {
 // reap takes one dead process and tells its exit.
 func (r *Reaper) reap(w *watch) {
 	r.mu.Lock()
-	e, ok := r.collect(w)
+	var e Exit
+	ok := w.kept == 0
+	if ok {
+		e, ok = r.collect(w)
+	} else {
+		r.unreaped[w] = struct{}{}
+	}
 	r.mu.Unlock()
 	if !ok {
 		return
@@ -111,7 +117,7 @@ func (r *Reaper) collect(w *watch) (Exit, bool) {
 	var usage unix.Rusage
 	info, err := waitid(unix.P_PIDFD, w.fd, 0, &usage)
 	if err == nil && info.pid == 0 {
-		r.traced[w] = struct{}{}
+		r.unreaped[w] = struct{}{}
 		return Exit{}, false
 	}
 	s := w.start
@@ -133,7 +139,7 @@ func (r *Reaper) unwatch(w *watch) {
 	_ = unix.EpollCtl(r.epfd, unix.EPOLL_CTL_DEL, w.fd, nil)
 	_ = unix.Close(w.fd)
 	delete(r.watches, w.pid)
-	delete(r.traced, w)
+	delete(r.unreaped, w)
 }
 
 // vacate says whether pid is free in the registry. If its holder was reaped behind our back and

@@ -61,7 +61,7 @@ func (r *Reaper) scan() {
 	o := &r.orphans
 	begin := time.Now()
 	r.scanWanted.Store(false) // before looking: a child that dies from here on asks again
-	r.retryTraced()
+	r.retryUnreaped()
 	var trouble error
 	zombies := r.peek()
 	if zombies || len(o.candidates) > 0 {
@@ -73,7 +73,7 @@ func (r *Reaper) scan() {
 		zombies = r.peek()
 	}
 	now := time.Now()
-	o.plan(now, now.Sub(begin), zombies || len(o.candidates) > 0 || r.hasTraced())
+	o.plan(now, now.Sub(begin), zombies || len(o.candidates) > 0 || r.hasUnreaped())
 	r.account(now.Sub(begin), trouble)
 }
 
@@ -102,20 +102,20 @@ func (r *Reaper) account(cost time.Duration, trouble error) {
 	r.stats.Trouble = trouble
 }
 
-func (r *Reaper) hasTraced() bool {
+func (r *Reaper) hasUnreaped() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.traced) > 0
+	return len(r.unreaped) > 0
 }
 
-// retryTraced asks again for those whose tracer had not let go.
-func (r *Reaper) retryTraced() {
+// retryUnreaped asks again for those who were not let go.
+func (r *Reaper) retryUnreaped() {
 	r.mu.Lock()
 	var again []*watch
-	for w := range r.traced {
+	for w := range r.unreaped {
 		again = append(again, w)
 	}
-	clear(r.traced)
+	clear(r.unreaped)
 	r.mu.Unlock()
 	for _, w := range again {
 		if r.lookup(w.pid, w.gen) == w {
@@ -124,7 +124,7 @@ func (r *Reaper) retryTraced() {
 	}
 }
 
-// peek says whether there is a zombie child that is not in the registry: one system call, where
+// peek says whether there may be a zombie child that is not in the registry: one system call, where
 // there is none. Known ones that the kernel shows first are reaped on the way.
 func (r *Reaper) peek() bool {
 	for range peekMax {
@@ -134,8 +134,9 @@ func (r *Reaper) peek() bool {
 		}
 		r.mu.Lock()
 		w := r.watches[int(info.pid)]
+		hides := w == nil || w.kept > 0 // the kernel shows no other before this one is reaped
 		r.mu.Unlock()
-		if w == nil {
+		if hides {
 			return true
 		}
 		r.reap(w)

@@ -57,7 +57,7 @@ type Reaper struct {
 	closed       bool                // guarded by mu, as all below
 	gen          uint32              // last watch.gen
 	watches      map[int]*watch      // by pid; from Started until reaped, so a number means one process
-	traced       map[*watch]struct{} // dead, but a tracer has not let go
+	unreaped     map[*watch]struct{} // dead, but a tracer or a Keep has not let go
 	open         []*Start            // announced and not settled, oldest first
 	pinned       int                 // candidates after the last scan
 	settledSince bool                // a Start was settled since then
@@ -74,15 +74,15 @@ type Reaper struct {
 // New starts the loop: two goroutines, two descriptors, and os/signal's handling of SIGCHLD.
 func New(o Options) (*Reaper, error) {
 	r := &Reaper{
-		opts:    o,
-		signals: make(chan os.Signal, 1), // one is enough: a signal is a hint, not a count
-		stopped: make(chan struct{}),
-		watches: map[int]*watch{},
-		traced:  map[*watch]struct{}{},
-		held:    map[*Group]*Start{},
-		subs:    map[*Subscription]struct{}{},
-		tail:    &node{},
-		orphans: orphanage{candidates: map[int]*candidate{}, notBefore: time.Now()},
+		opts:     o,
+		signals:  make(chan os.Signal, 1), // one is enough: a signal is a hint, not a count
+		stopped:  make(chan struct{}),
+		watches:  map[int]*watch{},
+		unreaped: map[*watch]struct{}{},
+		held:     map[*Group]*Start{},
+		subs:     map[*Subscription]struct{}{},
+		tail:     &node{},
+		orphans:  orphanage{candidates: map[int]*candidate{}, notBefore: time.Now()},
 	}
 	if err := r.openPoll(); err != nil {
 		return nil, err

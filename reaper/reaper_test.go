@@ -220,7 +220,7 @@ func TestTracedZombie(t *testing.T) {
 	if err := p.kill(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "the loop has met the traced zombie", r.hasTraced)
+	waitUntil(t, "the loop has met the traced zombie", r.hasUnreaped)
 	scans, cpu := r.Stats().Scans, cpuTime(t)
 	select {
 	case <-s.whenDone():
@@ -234,6 +234,54 @@ func TestTracedZombie(t *testing.T) {
 	if e, err := s.Wait(limit(t)); err != nil || e.Status.Signal() != unix.SIGKILL {
 		t.Fatalf("got %v, %v", e, err)
 	}
+}
+
+// TestKeptZombie: a dead process stays a zombie until it is let go, without a spin and without holding
+// up what else dies, orphans included.
+func TestKeptZombie(t *testing.T) {
+	r := newReaper(t, Options{Subreaper: true})
+	s, other := r.Starting("kept"), r.Starting("other")
+	p, q := fork(t, "p", false), fork(t, "p", false)
+	defer p.close()
+	defer q.close()
+	started(t, s, p)
+	started(t, other, q)
+	first, second := s.Keep(), s.Keep()
+	if err := p.kill(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the loop has met the kept zombie", r.hasUnreaped)
+	if info, err := waitid(unix.P_PIDFD, p.pidfd, unix.WNOWAIT, nil); err != nil || int(info.pid) != p.pid {
+		t.Fatalf("not a zombie any more: %+v, %v", info, err)
+	}
+	if err := q.kill(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := other.Wait(limit(t)); err != nil || e.Status.Signal() != unix.SIGTERM {
+		t.Fatalf("the other: %v, %v", e, err)
+	}
+	orphan, pidfd := grandchild(t)
+	err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	if err = errors.Join(err, unix.Close(pidfd)); err != nil { // a pidfd of ours would make it ours
+		t.Fatal(err)
+	}
+	waitUntil(t, fmt.Sprintf("orphan %d is reaped", orphan), func() bool { return r.Stats().Orphans == 1 })
+	first()
+	first() // counts once
+	scans, cpu := r.Stats().Scans, cpuTime(t)
+	select {
+	case <-s.whenDone():
+		t.Fatal("reaped although it is kept")
+	case <-time.After(300 * time.Millisecond): // not for synchronisation: a spin needs time to show
+	}
+	if n, d := r.Stats().Scans-scans, cpuTime(t)-cpu; n > 50 || d > 150*time.Millisecond {
+		t.Errorf("%d scans and %s of CPU time in 300 ms", n, d)
+	}
+	second()
+	if e, err := s.Wait(limit(t)); err != nil || e.Status.Signal() != unix.SIGKILL {
+		t.Fatalf("got %v, %v", e, err)
+	}
+	s.Keep()() // of one that is gone: nothing
 }
 
 // TestNumberReused: the exits of two processes with one pid are told apart, even if the first was

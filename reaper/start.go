@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,7 @@ type watch struct {
 	pid   int
 	fd    int    // our own duplicate of the pidfd
 	gen   uint32 // tells an epoll event of this watch from one of an earlier holder of the number
+	kept  int    // calls of Keep that have not been taken back
 }
 
 // Starting announces a process outside of any group. name is for messages.
@@ -146,6 +148,28 @@ func (s *Start) register(w *watch) error {
 	}
 	s.settle()
 	return nil
+}
+
+// Keep leaves the process, once it is dead, unreaped until the function that it returns is called: as
+// long as it is a zombie, /proc tells whether it ever executed a program. For a process that has been
+// Started and may end at any moment; of one that has been reaped it keeps nothing.
+func (s *Start) Keep() (letGo func()) {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	w := s.watch
+	if w == nil {
+		return func() {}
+	}
+	w.kept++
+	return sync.OnceFunc(func() {
+		s.r.mu.Lock()
+		defer s.r.mu.Unlock()
+		w.kept--
+		if _, dead := s.r.unreaped[w]; dead && !s.r.closed {
+			s.r.scanWanted.Store(true)
+			s.r.kick()
+		}
+	})
 }
 
 // Failed ends the announcement: there is no process, or the caller has reaped it. After Started, or
