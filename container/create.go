@@ -395,7 +395,7 @@ func (cr *creation) recordInit() error {
 	}
 	return cr.update(func(r *Record) {
 		saved := cr.cg.Saved()
-		r.Init, r.Cgroup = &init, &saved
+		r.Init, r.Cgroup, r.OOMBefore = &init, &saved, cr.launch.oomBefore
 	})
 }
 

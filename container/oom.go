@@ -64,8 +64,8 @@ func (c *Container) logOOM(code int) {
 	}
 }
 
-// oomKills counts nothing where the count cannot be had: in a cgroup that is gone, or that there
-// never was.
+// oomKills counts the kills since the container was made. It counts nothing where the count cannot be
+// had: in a cgroup that is gone, or that there never was.
 func (c *Container) oomKills() uint64 {
 	cg, err := c.cgroup()
 	if err != nil || cg == nil {
@@ -75,5 +75,5 @@ func (c *Container) oomKills() uint64 {
 	if err != nil {
 		return 0
 	}
-	return kills
+	return kills - min(kills, c.rec.OOMBefore)
 }

@@ -51,6 +51,7 @@ type Record struct {
 	Init  *Ident `json:"init,omitempty"`  // known from the moment stage-1 exists
 
 	Cgroup     *cgroupjoin.Saved    `json:"cgroup,omitempty"`
+	OOMBefore  uint64               `json:"oomBefore,omitempty"` // the cgroup's OOM kills from before the container
 	RDT        *cgroupjoin.SavedRDT `json:"rdt,omitempty"`
 	PrivatePID bool                 `json:"privatePid,omitempty"` // init's death takes every process with it
 	Rootless   bool                 `json:"rootless,omitempty"`

@@ -22,6 +22,7 @@ func sampleRecord() *Record {
 		Annotations: map[string]string{"a": "1", "line": "x\ny"},
 		Actor:       &Ident{Pid: 7, Start: 8}, Init: &Ident{Pid: 9, Start: 10},
 		Cgroup:     &cgroupjoin.Saved{Layout: cgroupjoin.V2, Paths: map[string]string{"": "/sys/fs/cgroup/web1"}},
+		OOMBefore:  3,
 		RDT:        &cgroupjoin.SavedRDT{ID: "web1", Path: "/sys/fs/resctrl/web1", Made: true},
 		PrivatePID: true, Rootless: true, Systemd: true, Terminal: true, Notify: true, Agent: true, Poststart: true, Poststop: true,
 	}

@@ -36,6 +36,10 @@ func (r *Record) marshal() []byte {
 		w.Key("cgroup")
 		cgroupjoin.WriteSaved(&w, r.Cgroup)
 	}
+	if r.OOMBefore != 0 {
+		w.Key("oomBefore")
+		w.Uint(r.OOMBefore)
+	}
 	if r.RDT != nil {
 		w.Key("rdt")
 		cgroupjoin.WriteSavedRDT(&w, r.RDT)
@@ -77,7 +81,7 @@ func unmarshalRecord(data []byte) (*Record, error) {
 
 // recordFields are the keys of a Record in JSON.
 var recordFields = []string{"recordVersion", "ociVersion", "id", "phase", "bundle", "rootfs", "created", "annotations", "actor",
-	"init", "cgroup", "rdt", "privatePid", "rootless", "systemd", "terminal", "notify", "agent", "poststart", "poststop"}
+	"init", "cgroup", "oomBefore", "rdt", "privatePid", "rootless", "systemd", "terminal", "notify", "agent", "poststart", "poststop"}
 
 func (r *Record) read(in *specjson.Reader) {
 	for o := (specjson.Object{}); in.Field(&o); {
@@ -104,6 +108,8 @@ func (r *Record) read(in *specjson.Reader) {
 			r.Init = specjson.Pointer(in, readIdent)
 		case "cgroup":
 			r.Cgroup = specjson.Pointer(in, cgroupjoin.ReadSaved)
+		case "oomBefore":
+			r.OOMBefore = in.Uint(64)
 		case "rdt":
 			r.RDT = specjson.Pointer(in, cgroupjoin.ReadSavedRDT)
 		default:

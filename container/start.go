@@ -158,7 +158,7 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 		err = c.handOver(agent, starter.Listener, c.rec.Init.Pid, specs.StateCreated, timeoutOr(o.Timeout))
 	}
 	if err == nil {
-		err = c.act(act.Execve, starter.Finish)
+		err = c.act(act.Execve, func() error { return c.judge(starter.Finish()) })
 		if errors.Is(err, handshake.ErrDeadline) {
 			// The program may be about to run (a seccomp agent may hold its execve): after
 			// executing no deadline kills.
@@ -170,6 +170,23 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 	}
 	// The program will never run: what is left of the stage has to go.
 	return joinTeardown(c.explainDeath(err), c.killAndWait(pidfd))
+}
+
+// judge decides on an end that nobody saw. Being past its last report, the stage is believed to have
+// executed the program, unless what is still known speaks for the causes that can end it there: its
+// last system calls are made under the seccomp filter, and execve takes memory.
+func (c *Container) judge(err error) error {
+	var death *nsexec.Death
+	if !errors.As(err, &death) || !death.Unseen {
+		return err
+	}
+	switch s := death.Status; {
+	case s != nil && s.Signal() == unix.SIGSYS:
+		return err
+	case (s == nil || s.Signal() == unix.SIGKILL) && c.oomKills() > 0:
+		return err
+	}
+	return nil
 }
 
 // awaitExecuting reads until the stage says that execve comes next.
@@ -222,5 +239,5 @@ func (c *Container) explainDeath(err error) error {
 	if cerr != nil || cg == nil {
 		return err
 	}
-	return (&launch{cg: cg}).explain(err)
+	return (&launch{cg: cg, oomBefore: c.rec.OOMBefore}).explain(err)
 }

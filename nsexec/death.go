@@ -29,6 +29,7 @@ type Death struct {
 	When   string           // what the conversation was at: "while the runtime waited for mounted"
 	Status *unix.WaitStatus // nil where it is not known: somebody else has reaped it
 	Lives  bool             // it has closed its socket and goes on nevertheless
+	Unseen bool             // it was past executing, and somebody else had reaped it before it was looked at: the program may have run
 	Limit  time.Duration    // within which no answer came, where Err is handshake.ErrDeadline
 	Err    error            // how it was noticed: io.EOF, handshake.ErrDied, handshake.ErrDeadline, EPIPE
 }
@@ -218,17 +219,23 @@ func IsStageOf(pid, parent int) bool {
 	return ok
 }
 
-// readProgram reads of the process that is to become the program: pid, or of the one for which it
-// stays, unless that has ended and been reaped already.
+// readProgram reads of the process that is to become the program: pid, or the one that is below
+// it. Where that has been reaped already it reads of its parent, who tells by its name whether there
+// ever was a program.
 func readProgram(pid int) (stat, error) {
 	s, err := readStat(pid)
 	if err != nil {
 		return s, err
 	}
-	if program, below := s.program(pid); below {
-		if c, err := readStat(program); err == nil {
-			return c, nil
-		}
+	parent, below := s.keeper(pid)
+	if !below {
+		return s, nil
+	}
+	if program, err := readStat(onlyChild(parent)); err == nil {
+		return program, nil
+	}
+	if again, err := readStat(parent); err == nil {
+		return again, nil
 	}
 	return s, nil
 }
@@ -238,18 +245,19 @@ const (
 	initComm    = "runack:[init]"   // the program is its child
 	standInComm = "runack:[exec]"   // exec --reap: the program is a child of its reaper's
 	reaperComm  = "runack:[reaper]" // a child of this process
+	diedComm    = "runack:[died]"   // init or reaper: its child ended without having executed the program
 )
 
-// program finds the process that is to become the program where s, of pid, is a process that stays
-// for it. 0 where it is not there any more, or has left others to its reaper.
-func (s stat) program(pid int) (program int, below bool) {
+// keeper finds the parent of the program where s, of pid, is a process that stays for it. 0 where it
+// is not there any more.
+func (s stat) keeper(pid int) (parent int, below bool) {
 	switch s.comm {
-	case initComm:
-		return onlyChild(pid), true
+	case initComm, diedComm:
+		return pid, true
 	case standInComm:
-		return onlyChild(reaperOf(pid)), true
+		return reaperOf(pid), true
 	}
-	return pid, false
+	return 0, false
 }
 
 // reaperOf finds the reaper of an exec by the session that both are in.
@@ -259,7 +267,8 @@ func reaperOf(standIn int) int {
 		return 0
 	}
 	for _, pid := range children {
-		if s, err := readStat(pid); err == nil && s.comm == reaperComm && s.session == standIn {
+		s, err := readStat(pid)
+		if err == nil && (s.comm == reaperComm || s.comm == diedComm) && s.session == standIn {
 			return pid
 		}
 	}
@@ -292,22 +301,19 @@ func stepOf(pid int) string {
 
 // wasExecuted looks at a process whose sync socket has ended after executing. execve closes the
 // socket a moment before it changes the name, so a process that keeps the stage's name was executed
-// unless it is on its way out. A process that somebody else has reaped already is believed to have run,
-// being past its last report, unless the kernel still knows that a seccomp filter killed it: the
-// stage's last system calls are made under the filter.
-func wasExecuted(pid int, pidfd *os.File) (bool, error) {
+// unless it is on its way out. Not seen: somebody else has reaped it already.
+func wasExecuted(pid int) (executed, seen bool, err error) {
 	s, err := readProgram(pid)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		status := statusOf(pid, pidfd)
-		return status == nil || status.Signal() != unix.SIGSYS, nil
+	switch {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH):
+		return false, false, nil
+	case err != nil:
+		return false, false, err
+	case s.comm == diedComm:
+		return false, true, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	if _, stage := s.stage(); !stage {
-		return true, nil
-	}
-	return s.flags&pfExiting == 0, nil
+	_, stage := s.stage()
+	return !stage || s.flags&pfExiting == 0, true, nil
 }
 
 // A StepCode is a row of the stage's list.

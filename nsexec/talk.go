@@ -129,11 +129,11 @@ func (t *talk) takeFD(fd int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	program, below := s.program(t.pid)
+	parent, below := s.keeper(t.pid)
 	if !below {
 		return unix.PidfdGetfd(int(t.pidfd.Fd()), fd, 0)
 	}
-	pidfd, err := unix.PidfdOpen(program, 0)
+	pidfd, err := unix.PidfdOpen(onlyChild(parent), 0)
 	if err != nil {
 		return -1, err
 	}
@@ -142,7 +142,7 @@ func (t *talk) takeFD(fd int) (int, error) {
 }
 
 // Finish is for after executing: it waits for the end of the conversation and tells whether the
-// program was executed. nil means that it was.
+// program was executed. nil means that it was; a *Death that was Unseen leaves it open.
 //
 // The sync socket is closed by execve or by death. Which of them it was, the process tells: after
 // execve its name is no longer the stage's.
@@ -158,11 +158,16 @@ func (t *talk) Finish() error {
 	case !errors.Is(err, io.EOF):
 		return t.explain(err)
 	}
-	executed, err := wasExecuted(t.pid, t.pidfd)
+	executed, seen, err := wasExecuted(t.pid)
 	if err != nil || executed {
 		return err
 	}
-	return t.explain(io.EOF)
+	err = t.explain(io.EOF)
+	var death *Death
+	if errors.As(err, &death) {
+		death.Unseen = !seen
+	}
+	return err
 }
 
 // Close closes the socket. The process goes on.

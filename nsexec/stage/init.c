@@ -54,16 +54,45 @@ static void program_ended(struct keeper *k, int code)
 	k->target = 0;
 }
 
+/* The exit signal of a child that has not executed the program: execve makes it SIGCHLD. wait(2) tells
+ * the two kinds apart by __WCLONE (clone(2)), so that nothing needs to be asked of /proc. */
+enum { UNEXECUTED = SIGURG };
+
+/* Says by our name that the program was never executed. It comes before the zombie goes: one of the
+ * two is there to read at any time. */
+static void note_unexecuted(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WCLONE) == 0 && info.si_pid == pid)
+		(void)prctl(PR_SET_NAME, "runack:[died]");
+}
+
 static void reap(struct keeper *k)
 {
-	int status;
-	pid_t pid;
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+		int status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == k->target)
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+			break;
+		if (info.si_pid == 0)
+			return;
+		if (info.si_pid == k->target)
+			note_unexecuted(k->target);
+		if (waitpid(info.si_pid, &status, __WALL) == k->target)
 			program_ended(k, exit_code(status));
-	if (pid < 0 && errno == ECHILD && !k->target)
+	}
+	if (errno == ECHILD && !k->target)
 		_exit(0);
+}
+
+/* A child's end. Like any signal it may be lost in one that is pending, so whoever takes a signal
+ * reaps as well. */
+static bool of_child(const struct signalfd_siginfo *info)
+{
+	return info->ssi_signo == SIGCHLD ||
+	       (info->ssi_signo == UNEXECUTED && info->ssi_code >= CLD_EXITED && info->ssi_code <= CLD_DUMPED);
 }
 
 static void take_signal(struct keeper *k)
@@ -72,10 +101,9 @@ static void take_signal(struct keeper *k)
 
 	if (read(k->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == SIGCHLD)
-		reap(k);
-	else if (k->target)
+	if (k->target && !of_child(&info))
 		(void)kill(k->target, (int)info.ssi_signo);
+	reap(k);
 }
 
 /* pid 1, and the reaper. Whoever kills stage-1 means the program: its end of the pipe is gone then. */
@@ -140,25 +168,25 @@ static void own_group(void)
 	(void)tcsetpgrp(0, getpid()); /* ENOTTY without a terminal */
 }
 
+/* A fork by clone's flags. Raw, since libc has none that takes them. */
+static pid_t fork_with(unsigned long flags)
+{
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
+}
+
 /* Forks the program; the parent comes back with its keeper set. It takes its name before: by that
  * the runtime knows that the program is below. */
 static int fork_program(struct stage *s, struct keeper *k, const char *name)
 {
 	(void)prctl(PR_SET_NAME, name);
-	k->target = fork();
+	k->target = fork_with(UNEXECUTED);
 	if (k->target < 0)
-		return stage_fail(s, errno, "fork", NULL);
+		return stage_fail(s, errno, "clone", NULL);
 	if (k->target == 0) {
 		(void)prctl(PR_SET_NAME, "runack:[stage1]");
 		own_group();
 	}
 	return 0;
-}
-
-/* A fork whose child is our parent's. Raw, since libc has no fork that takes flags. */
-static pid_t fork_sibling(void)
-{
-	return (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, 0);
 }
 
 /* The reaper: comes back as the program, or with an error, which is reported as the stage's. */
@@ -182,7 +210,7 @@ static int stand_in(struct stage *s)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return stage_fail(s, errno, "pipe", NULL);
 	(void)prctl(PR_SET_NAME, "runack:[exec]");
-	struct keeper k = { .status = ends[0], .target = fork_sibling() };
+	struct keeper k = { .status = ends[0], .target = fork_with(CLONE_PARENT) };
 	if (k.target < 0)
 		return stage_fail(s, errno, "clone", NULL);
 	if (k.target == 0) {

@@ -285,9 +285,11 @@ func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 		name   string
 		action specs.LinuxSeccompAction
 		want   []string
+		below  string // where the built-in init is its parent
 	}{
-		{"denied", specs.ActErrno, []string{"exec /bin/true: operation not permitted"}},
-		{"killed", specs.ActKillProcess, []string{"killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"}},
+		{"denied", specs.ActErrno, []string{"exec /bin/true: operation not permitted"}, "exec /bin/true: operation not permitted"},
+		{"killed", specs.ActKillProcess, []string{"killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"},
+			"exit status 159 while the runtime waited for execve"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			e := e.On(t)
@@ -298,12 +300,10 @@ func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 				t.Errorf("run: %v", res)
 			}
 			wantContains(t, "run", res.Stderr, r.want...)
+			wantContains(t, "run --init", e.Fails(1, "run", "--init", "-b", b.Dir, id), r.below)
 			e.OK("create", "-b", b.Dir, id)
-			// Who reaps init first decides whether start can tell the signal.
-			if r.action == specs.ActKillProcess {
-				r.want = []string{"while the runtime waited for execve"}
-			}
-			wantContains(t, "start", e.Fails(1, "start", id), r.want...)
+			// start is not its parent.
+			harness.KeepingZombies(func() { wantContains(t, "start", e.Fails(1, "start", id), r.want...) })
 			e.Remove(id)
 		})
 	}
@@ -316,13 +316,16 @@ func TestAFilterThatEndsAnExecIsAnError(t *testing.T) {
 	for _, r := range []struct {
 		action specs.LinuxSeccompAction
 		want   string
+		below  string // where a reaper is its parent
 	}{
-		{specs.ActErrno, "set capabilities: capset: EPERM (1)"},
-		{specs.ActKillProcess, "killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve"},
+		{specs.ActErrno, "set capabilities: capset: EPERM (1)", "set capabilities: capset: EPERM (1)"},
+		{specs.ActKillProcess, "killed by SIGSYS (31), by the seccomp filter, while the runtime waited for execve",
+			"exit status 159 while the runtime waited for execve"},
 	} {
 		id, _ := e.Detached(seccomp(ruled(rule(r.action, "capset"))), noNewPrivileges(true))
 		file := e.File("process-"+id+".json", `{"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "capabilities": {}}`)
 		wantContains(t, "exec", e.Fails(255, "exec", "--process", file, id), r.want)
+		wantContains(t, "exec --reap", e.Fails(255, "exec", "--reap", "--process", file, id), r.below)
 		e.Remove(id)
 	}
 }
