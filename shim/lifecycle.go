@@ -106,7 +106,10 @@ func (s *Service) startInit(ctx context.Context, id string) (pid int, err error)
 	if err != nil {
 		return 0, err
 	}
+	// Of a zombie the runtime can tell whether the program was ever executed.
+	letGo := p.start.Keep()
 	err = s.engine.start(ctx, p.task.state)
+	letGo()
 	s.loop.do(func() { s.loop.advance(p, outcome(err)) })
 	return pid, err
 }

@@ -152,3 +152,29 @@ func TestCreateThatFails(t *testing.T) {
 		t.Errorf("events %v", topics(d.log))
 	}
 }
+
+// A stage whose filter denies execve and the report of that ends without a word. The shim, which is
+// its parent, must not reap it before the start has looked at it: of a zombie it can be told.
+func TestAStartThatDies(t *testing.T) {
+	d := newDaemon(t)
+	d.RunackOnly("the words are runack's")
+	b := d.Bundle(harness.Args("/bin/true"), func(s *specs.Spec) {
+		s.Process.NoNewPrivileges = true
+		s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"execve", "write", "writev", "sendto", "sendmsg"}, Action: specs.ActErrno},
+		}}
+	})
+	s := d.start(b, d.ID("c"))
+	for i := range 20 {
+		id := d.ID(fmt.Sprintf("c%d", i))
+		s.create(b, id, stdio{})
+		_, err := s.Start(s.ctx(), &taskapi.StartRequest{ID: id})
+		refused(t, codes.Unknown, err, "while the runtime waited for execve")
+		s.end(id, "")
+		s.remove(id, "")
+	}
+	s.quit()
+	if n := count(s.log, "/tasks/start"); n > 0 {
+		t.Errorf("%d were told as started", n)
+	}
+}
