@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -32,4 +33,34 @@ func (s *Store) filter(spec *specs.Spec) (*plan.Seccomp, error) {
 		return nil, fmt.Errorf("%s: linux.seccomp.syscalls: SCMP_ACT_NOTIFY needs root, of the host or of a user namespace that the runtime runs in", bundle.ConfigFile)
 	}
 	return f, err
+}
+
+// mayEndTheStage says whether the configuration has a filter that does not simply allow a system call
+// that the stage makes under it: execve, the report of its failure, and without no_new_privs the
+// drop of the capabilities in between.
+func mayEndTheStage(spec *specs.Spec) bool {
+	if spec.Linux == nil || spec.Linux.Seccomp == nil {
+		return false
+	}
+	calls := []string{"execve", "write"}
+	if !spec.Process.NoNewPrivileges {
+		calls = append(calls, "capset", "prctl")
+	}
+	return slices.ContainsFunc(calls, func(call string) bool { return !allows(spec.Linux.Seccomp, call) })
+}
+
+// allows says whether a filter lets a system call through whatever its arguments are.
+func allows(filter *specs.LinuxSeccomp, call string) bool {
+	passes := func(a specs.LinuxSeccompAction) bool { return a == specs.ActAllow || a == specs.ActLog }
+	allowed := passes(filter.DefaultAction)
+	for _, rule := range filter.Syscalls {
+		switch {
+		case !slices.Contains(rule.Names, call):
+		case !passes(rule.Action):
+			return false
+		case len(rule.Args) == 0:
+			allowed = true
+		}
+	}
+	return allowed
 }

@@ -173,17 +173,17 @@ func (c *Container) carryOutStart(pidfd *os.File, o StartOptions) error {
 }
 
 // judge decides on an end that nobody saw. Being past its last report, the stage is believed to have
-// executed the program, unless what is still known speaks for the causes that can end it there: its
-// last system calls are made under the seccomp filter, and execve takes memory.
+// executed the program, unless something speaks for the causes that can end it there: its last system
+// calls are made under the seccomp filter, and execve takes memory.
 func (c *Container) judge(err error) error {
 	var death *nsexec.Death
 	if !errors.As(err, &death) || !death.Unseen {
 		return err
 	}
-	switch s := death.Status; {
-	case s != nil && s.Signal() == unix.SIGSYS:
+	if (death.Status == nil || death.Status.Signal() == unix.SIGKILL) && c.oomKills() > 0 {
 		return err
-	case (s == nil || s.Signal() == unix.SIGKILL) && c.oomKills() > 0:
+	}
+	if spec, serr := c.spec(); serr == nil && mayEndTheStage(spec) {
 		return err
 	}
 	return nil

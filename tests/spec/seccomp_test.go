@@ -309,6 +309,20 @@ func TestAFilterThatEndsTheStartIsAnError(t *testing.T) {
 	}
 }
 
+// A stage that can neither execute nor say so ends without a word. start is not its parent, and whoever
+// is may have reaped it before start looked: it is no success either way.
+func TestAFilterThatSilencesTheStageIsAnError(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("the words are runack's")
+	b := e.Bundle(harness.Args("/bin/true"), seccomp(ruled(rule(specs.ActErrno, "execve", "write"))), noNewPrivileges(true))
+	for range 20 {
+		id := e.ID("c")
+		e.OK("create", "-b", b.Dir, id)
+		wantContains(t, "start", e.Fails(1, "start", id), "while the runtime waited for execve")
+		e.Remove(id)
+	}
+}
+
 // With no_new_privs the filter comes last of all, without it the capabilities come after it.
 func TestAFilterThatEndsAnExecIsAnError(t *testing.T) {
 	e := harness.New(t)
