@@ -168,10 +168,13 @@ func (p *point) happen(step, object string) error {
 	case "kill":
 		// To this thread, which then goes no further; another might take its time to be stopped.
 		runtime.LockOSThread()
-		signal.Reset(unix.Signal(p.what)) // a foreground run catches what it can
-		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.Signal(p.what))
-		if unix.Signal(p.what) == unix.SIGSTOP {
-			return nil // somebody let us go on
+		for {
+			signal.Reset(unix.Signal(p.what)) // a foreground run catches what it can, and may begin to just now
+			_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.Signal(p.what))
+			if unix.Signal(p.what) == unix.SIGSTOP {
+				return nil // somebody let us go on
+			}
+			time.Sleep(time.Millisecond)
 		}
 	case "exit":
 		os.Exit(1)
