@@ -119,7 +119,7 @@ func readOwn(file string) ([]ownLine, error) {
 }
 
 // mount gives the mount point of a v1 hierarchy, or "" where it is mounted nowhere. The usual place
-// is tried before /proc/self/mountinfo is read, which is long on a host with many containers.
+// is tried before mountinfo is read, which is long on a host with many containers.
 func (l ownLine) mount() (string, error) {
 	if len(l.controllers) == 0 {
 		return "", nil
@@ -147,8 +147,10 @@ type mountLine struct {
 	options             []string // of the superblock
 }
 
+// findMount reads this thread's mounts: /proc/self is the first thread's, which may be in a
+// container's mount namespace for a moment to open something there.
 func findMount(match func(mountLine) bool) (point, root string, err error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	f, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
 		return "", "", explain("read mounts", err)
 	}
@@ -195,7 +197,7 @@ func mountRoot(mount string) (string, error) {
 		return "", err
 	}
 	if point == "" {
-		return "", &Error{Step: "find cgroup", File: mount, Err: errors.New("not in /proc/self/mountinfo")}
+		return "", &Error{Step: "find cgroup", File: mount, Err: errors.New("not in /proc/thread-self/mountinfo")}
 	}
 	return root, nil
 }

@@ -226,11 +226,11 @@ func (m Mix) foreignCgroup() bool {
 	return theirs.Ino != its.Ino
 }
 
-// sameNamespace compares a namespace of pid with ours. A kernel without the namespace has one for
-// all.
+// sameNamespace compares a namespace of pid with ours: this thread's, since another may be in a
+// container's for a moment. A kernel without the namespace has one for all.
 func sameNamespace(pid int, file string) (bool, error) {
 	var ours, theirs unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/"+file, &ours); err != nil {
+	if err := unix.Stat("/proc/thread-self/ns/"+file, &ours); err != nil {
 		return true, nil //nolint:nilerr // no such namespace in this kernel
 	}
 	path := "/proc/" + strconv.Itoa(pid) + "/ns/" + file
