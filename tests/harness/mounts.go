@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+// A mount is a line of mountinfo (proc_pid_mountinfo(5)).
 type mount struct {
 	root, place, fstype, source string
 	line                        string // the whole line
@@ -20,7 +20,7 @@ var (
 )
 
 func mountTable() []mount {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil
 	}
