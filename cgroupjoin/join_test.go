@@ -194,7 +194,7 @@ func TestJoinWhatIsNotThere(t *testing.T) {
 	wantClean(t, err)
 	before := openDescriptors(t)
 	_, _ = c.JoinFDs()
-	if after := openDescriptors(t); after != before {
+	if after := openDescriptors(t); after > before { // what other tests left may go meanwhile
 		t.Errorf("%d descriptors before, %d after a JoinFDs that failed", before, after)
 	}
 	if c.Layout() == V2 {
