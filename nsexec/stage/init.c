@@ -64,7 +64,8 @@ static void note_unexecuted(pid_t pid)
 {
 	siginfo_t info = { .si_pid = 0 };
 
-	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WCLONE) == 0 && info.si_pid == pid)
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WCLONE) == 0 &&
+	    info.si_pid == pid)
 		(void)prctl(PR_SET_NAME, "runack:[died]");
 }
 
@@ -92,7 +93,8 @@ static void reap(struct keeper *k)
 static bool of_child(const struct signalfd_siginfo *info)
 {
 	return info->ssi_signo == SIGCHLD ||
-	       (info->ssi_signo == UNEXECUTED && info->ssi_code >= CLD_EXITED && info->ssi_code <= CLD_DUMPED);
+	       (info->ssi_signo == UNEXECUTED && info->ssi_code >= CLD_EXITED &&
+		info->ssi_code <= CLD_DUMPED);
 }
 
 static void take_signal(struct keeper *k)
