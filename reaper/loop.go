@@ -91,13 +91,12 @@ func (r *Reaper) lookup(pid int, gen uint32) *watch {
 // reap takes one dead process and tells its exit.
 func (r *Reaper) reap(w *watch) {
 	r.mu.Lock()
-	var e Exit
-	ok := w.kept == 0
-	if ok {
-		e, ok = r.collect(w)
-	} else {
+	if w.kept > 0 {
 		r.unreaped[w] = struct{}{}
+		r.mu.Unlock()
+		return
 	}
+	e, ok := r.collect(w)
 	r.mu.Unlock()
 	if !ok {
 		return
