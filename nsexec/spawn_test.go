@@ -240,7 +240,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 			}
 		}
 	})
-	if after := count(); after > before {
+	if after := count(); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
