@@ -35,21 +35,21 @@ func TestExecOrder(t *testing.T) {
 		want   string
 	}{
 		{"with a filter", func(*specs.Process) {}, Options{Seccomp: filter},
-			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding user lookup executing seccomp caps exec"},
+			"keyring affinity umask cwd home stdio signals exec-label close-fds bounding user lookup executing seccomp caps exec"},
 		{"no_new_privs", func(p *specs.Process) { p.NoNewPrivileges = true }, Options{Seccomp: filter},
-			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding no-new-privs user caps lookup executing seccomp exec"},
+			"keyring affinity umask cwd home stdio signals exec-label close-fds bounding no-new-privs user caps lookup executing seccomp exec"},
 		{"terminal and scheduling", func(p *specs.Process) {
 			p.Terminal, p.Scheduler = true, &specs.Scheduler{Policy: specs.SchedBatch}
 			p.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE}
 			p.Env = []string{"HOME=/h"}
 		}, Options{NoNewKeyring: true},
-			"affinity console umask scheduler io-priority cwd stdio signals close-fds exec-label bounding user caps lookup executing exec"},
+			"affinity console umask scheduler io-priority cwd stdio signals exec-label close-fds bounding user caps lookup executing exec"},
 		{"reaper", func(*specs.Process) {}, Options{Reap: true},
-			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding user caps lookup init signals executing exec"},
+			"keyring affinity umask cwd home stdio signals exec-label close-fds bounding user caps lookup init signals executing exec"},
 		{"fifo", func(*specs.Process) {}, Options{WaitFifo: "/f", Reap: true},
 			"keyring affinity umask cwd home stdio exec-label lookup hold signals close-fds bounding user caps lookup init signals executing exec"},
 		{"the container's init and sockets are not for exec", func(*specs.Process) {}, Options{Init: true, ListenFDs: 3},
-			"keyring affinity umask cwd home stdio signals close-fds exec-label bounding user caps lookup executing exec"},
+			"keyring affinity umask cwd home stdio signals exec-label close-fds bounding user caps lookup executing exec"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := guest()

@@ -194,8 +194,9 @@ func (b *builder) lookup(p *program) {
 // rights go away one after the other, and nothing is done after a right is gone that needs it.
 // again repeats the lookup once the process is the user.
 func (b *builder) last(p *program, again bool) {
-	b.add(Signals{}, CloseFDs{Keep: 3 + b.o.ListenFDs + b.o.PreserveFDs})
-	b.execLabels(p.labels)
+	b.add(Signals{})
+	b.execLabels(p.labels) // by a descriptor of /proc
+	b.add(CloseFDs{Keep: 3 + b.o.ListenFDs + b.o.PreserveFDs})
 	if p.caps != nil {
 		b.add(Bounding{Keep: p.sets.bounding})
 	}

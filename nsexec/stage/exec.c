@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <sys/stat.h>
 
 struct close_fds_args {
@@ -15,12 +14,25 @@ static const struct field close_fds_fields[] = {
 	FIELD(struct close_fds_args, F_U32, keep, "keep", FIELD_REQUIRED),
 };
 
+static long close_between(unsigned int first, unsigned int last)
+{
+	return first > last ? 0 : syscall(SYS_close_range, first, last, 0);
+}
+
+/*
+ * Closes all but the program's and the sync socket, for good: execve(2) looks up the program, its
+ * interpreter and its loader before it closes what is close-on-exec, so that a directory of the host's
+ * that were still open then would be a way out by /proc/self/fd/N/.. (CVE-2024-21626).
+ */
 static int close_fds_run(struct stage *s, const void *args)
 {
 	const struct close_fds_args *a = args;
+	unsigned int sync = s->sync.fd < (int)a->keep ? a->keep - 1 : (unsigned int)s->sync.fd;
 
-	if (syscall(SYS_close_range, a->keep, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
+	if (close_between(a->keep, sync - 1) < 0 || close_between(sync + 1, UINT_MAX) < 0)
 		return stage_fail(s, errno, "close_range", NULL);
+	s->root_fd = s->proc_fd = s->host_proc_fd = -1;
+	s->plan.n_fds = 0;
 	return 0;
 }
 

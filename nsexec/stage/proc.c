@@ -47,8 +47,12 @@ int proc_open(struct stage *s)
 	if (s->proc_fd >= 0)
 		return s->proc_fd;
 	s->proc_fd = proc_new();
-	if (s->proc_fd >= 0)
+	if (s->proc_fd >= 0) {
+		(void)close(
+			s->host_proc_fd); /* not needed any more, and it leads to the host's root */
+		s->host_proc_fd = -1;
 		return s->proc_fd;
+	}
 	int e = verify_proc(s, s->host_proc_fd);
 	if (e)
 		return e;

@@ -321,7 +321,7 @@ func TestCVE_2025_62161(t *testing.T) {
 
 func write(t testing.TB, b *harness.Bundle, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(b.Rootfs, name), []byte(text), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(b.Rootfs, name), []byte(text), 0o777); err != nil {
 		t.Fatal(err)
 	}
 }
