@@ -295,14 +295,10 @@ func (ex *execution) sendPlan() error {
 		return err
 	}
 	pid := ex.launch.child.Pid
-	before, after := splitRlimits(ex.plan.Rlimits, 3+len(ex.opts.IO.Extra))
-	if err := ex.c.act(act.Rlimits, func() error { return setRlimits(pid, before) }); err != nil {
+	if err := ex.c.act(act.Rlimits, func() error { return setRlimits(pid, ex.plan.Rlimits) }); err != nil {
 		return err
 	}
-	if err := ex.launch.sendPlan(ex.plan, nil); err != nil {
-		return err
-	}
-	return ex.c.act(act.Rlimits, func() error { return setRlimits(pid, after) })
+	return ex.launch.sendPlan(ex.plan, nil)
 }
 
 // enter does from outside what the new process cannot do for itself.

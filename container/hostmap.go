@@ -124,22 +124,6 @@ func setRlimits(pid int, limits []plan.Rlimit) error {
 	return nil
 }
 
-// stageFiles is how many descriptors the stage of an exec needs, with room to spare.
-const stageFiles = 64
-
-// splitRlimits parts the limits of an exec into those to set before its plan goes out, and those
-// that the stage could not work under: a number of files that does not even leave it its own.
-func splitRlimits(limits []plan.Rlimit, files int) (before, after []plan.Rlimit) {
-	for _, l := range limits {
-		if l.Type == unix.RLIMIT_NOFILE && l.Soft < uint64(files+stageFiles) {
-			after = append(after, l)
-		} else {
-			before = append(before, l)
-		}
-	}
-	return before, after
-}
-
 // setAffinity binds the process to the given CPUs until its plan says otherwise; none leaves it as
 // it is. It comes before the join, whose cost then falls on these CPUs.
 func setAffinity(pid int, cpus []int) error {

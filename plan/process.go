@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // defaultUmask is runc's where process.user.umask is not set.
@@ -196,7 +197,7 @@ func (b *builder) lookup(p *program) {
 func (b *builder) last(p *program, again bool) {
 	b.add(Signals{})
 	b.execLabels(p.labels) // by a descriptor of /proc
-	b.add(CloseFDs{Keep: 3 + b.o.ListenFDs + b.o.PreserveFDs})
+	b.closeFDs()
 	if p.caps != nil {
 		b.add(Bounding{Keep: p.sets.bounding})
 	}
@@ -226,6 +227,23 @@ func (b *builder) last(p *program, again bool) {
 		b.finalCaps(p)
 	}
 	b.add(Execute{Args: p.args, Env: p.env.vars, ListenPID: b.o.ListenFDs > 0})
+}
+
+// stageFiles is how many descriptors the stage needs for itself, with room to spare.
+const stageFiles = 64
+
+// closeFDs adds the step, which also sets a limit of files that does not leave the stage its own: until
+// then there is one that does.
+func (b *builder) closeFDs() {
+	step := CloseFDs{Keep: 3 + b.o.ListenFDs + b.o.PreserveFDs}
+	enough := uint64(step.Keep + stageFiles)
+	for i := range b.plan.Rlimits {
+		if l := &b.plan.Rlimits[i]; l.Type == unix.RLIMIT_NOFILE && l.Soft < enough {
+			step.Limit, step.Soft, step.Hard = true, l.Soft, l.Hard
+			l.Soft, l.Hard = enough, max(enough, l.Hard)
+		}
+	}
+	b.add(step)
 }
 
 func (b *builder) finalCaps(p *program) {

@@ -316,9 +316,13 @@ type Seccomp struct {
 // Signals empties the signal mask and resets every disposition that can be set.
 type Signals struct{}
 
-// CloseFDs marks every descriptor from Keep on close-on-exec.
+// CloseFDs closes every descriptor from Keep on, and with Limit sets the number of files (getrlimit(2),
+// RLIMIT_NOFILE), where it is one that the stage could not work under.
 type CloseFDs struct {
-	Keep int `json:"keep"` // 3 + preserved descriptors
+	Keep  int    `json:"keep"` // 3 + preserved descriptors
+	Limit bool   `json:"limit,omitempty"`
+	Soft  uint64 `json:"soft,omitempty"`
+	Hard  uint64 `json:"hard,omitempty"`
 }
 
 // Execute executes the program that Lookup found.

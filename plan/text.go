@@ -233,7 +233,11 @@ func describeLast(s Step) (string, bool) {
 	case Seccomp:
 		return join(fmt.Sprintf("%d instructions", instructions(s.Program)), prefix("flags ", hexMask(s.Flags)), word(s.Listener, "with listener")), true
 	case CloseFDs:
-		return fmt.Sprintf("from %d", s.Keep), true
+		text := fmt.Sprintf("from %d", s.Keep)
+		if s.Limit {
+			text += fmt.Sprintf(", then no more than %d:%d files", s.Soft, s.Hard)
+		}
+		return text, true
 	case Execute:
 		return quoted(s.Args), true
 	}

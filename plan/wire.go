@@ -341,6 +341,9 @@ func (w *wire) lastStep(s Step) bool {
 		w.optTrue("listener", s.Listener)
 	case CloseFDs:
 		w.i64("keep", int64(s.Keep))
+		w.optTrue("limit", s.Limit)
+		w.optU64("soft", s.Soft)
+		w.optU64("hard", s.Hard)
 	case Execute:
 		w.strs("args", s.Args)
 		w.strs("env", s.Env)

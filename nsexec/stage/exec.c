@@ -4,14 +4,20 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 struct close_fds_args {
 	uint32_t keep;
+	bool limit;
+	uint64_t soft, hard;
 };
 
 static const struct field close_fds_fields[] = {
 	FIELD(struct close_fds_args, F_U32, keep, "keep", FIELD_REQUIRED),
+	FIELD(struct close_fds_args, F_BOOL, limit, "limit", FIELD_OPTIONAL),
+	FIELD(struct close_fds_args, F_U64, soft, "soft", FIELD_OPTIONAL),
+	FIELD(struct close_fds_args, F_U64, hard, "hard", FIELD_OPTIONAL),
 };
 
 static long close_between(unsigned int first, unsigned int last)
@@ -33,6 +39,8 @@ static int close_fds_run(struct stage *s, const void *args)
 		return stage_fail(s, errno, "close_range", NULL);
 	s->root_fd = s->proc_fd = s->host_proc_fd = -1;
 	s->plan.n_fds = 0;
+	if (a->limit && setrlimit(RLIMIT_NOFILE, &(struct rlimit){ a->soft, a->hard }) < 0)
+		return stage_fail(s, errno, "RLIMIT_NOFILE", NULL);
 	return 0;
 }
 

@@ -158,7 +158,7 @@ static void let_go(struct stage *s, struct keeper *k)
 	frame_free(&s->plan);
 	(void)sigfillset(&all);
 	k->signals = signalfd(-1, &all, 0);
-	if (k->signals < 0)
+	if (k->signals < 0 || confine() < 0)
 		_exit(STEP_CODE_init);
 }
 

@@ -162,6 +162,9 @@ int fields_read(struct stage *s, struct frame *f, uint32_t node, const struct fi
 const char *step_verb(int code);
 int plan_check(struct stage *s);
 int plan_take_rights(struct stage *s);
+/* confine.c: leaves this process, which is not to become the program, the system calls of init.c. 0, or a
+ * negative errno. */
+int confine(void);
 _Noreturn void plan_run(struct stage *s);
 
 /* sync.c: frames that report progress, and the times that go with them */

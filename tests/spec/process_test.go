@@ -69,6 +69,22 @@ func TestAllSixteenResourceLimits(t *testing.T) {
 	e.Remove(id)
 }
 
+// A number of files that leaves the program its standard ones is none that the stage could work under. It
+// is in force before the program runs, whoever that runs as.
+func TestALimitOfFewFiles(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("runc's init needs more itself")
+	few := func(s *spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 3, Hard: 4}} }
+	user := func(s *spec) { s.Process.User.UID = 1000 }
+	wantContains(t, "limits", e.Run(harness.Probe("limits"), few, user), "\n7 3 4\n")
+	id, _ := e.Detached(few)
+	for range 50 {
+		wantContains(t, "limits of an exec", e.OK("exec", id, "/bin/probe", "limits"), "\n7 3 4\n")
+	}
+	wantContains(t, "limits of an exec by a user", e.OK("exec", "-u", "1000", id, "/bin/probe", "limits"), "\n7 3 4\n")
+	e.Remove(id)
+}
+
 // What takes a privilege that the runtime lacks fails by the name of the limit.
 func TestALimitThatCannotBeRaised(t *testing.T) {
 	e := harness.New(t)
