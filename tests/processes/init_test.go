@@ -101,5 +101,7 @@ func TestTheBuiltInInitHoldsNothing(t *testing.T) {
 	wantField(t, status, "Uid", "1000 1000 1000 1000")
 	wantField(t, status, "CapPrm", "0000000000000020") // CAP_KILL, which the default configuration has
 	wantEqual(t, "descriptors", fmt.Sprint(openFiles(t, pid)), "1")
+	// It was forked before the program's filter, which it must not be a way round, so it has its own.
+	wantField(t, status, "Seccomp", "2")
 	remove(e, id)
 }
