@@ -31,14 +31,21 @@ static const struct field hook_fields[] = {
 	FIELD(struct hook_args, F_I64, timeout, "timeout", FIELD_OPTIONAL),
 };
 
+/* Why the child has not executed the hook; in memory that it shares with its parent. */
+struct unexecuted {
+	int err; /* 0: it has */
+	char step[256];
+};
+
 /* What the runtime's side keeps of a running hook. */
 struct running {
 	pid_t pid;
 	int pidfd;
 	int output;
-	int *exec_errno; /* shared with the child */
+	struct unexecuted *why;
 	char text[1536];
 	size_t len;
+	size_t taken; /* with what did not fit */
 };
 
 /* The state on a file of its own: a hook that never reads it cannot block us, as with a pipe. */
@@ -63,21 +70,25 @@ static int state_file(struct stage *s)
  * program and no more: a hostile image must not get a root that its user is not.
  */
 static _Noreturn void hook_child(struct stage *s, const struct hook_args *a, int state, int output,
-				 int *exec_errno)
+				 struct unexecuted *why)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (streq(a->point, "startContainer") && plan_take_rights(s)) {
-		*exec_errno = s->fail.err ? s->fail.err : EIO;
-		_exit(126);
-	}
 	if (dup2(state, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
 	    syscall(SYS_close_range, 3, UINT_MAX, 0) < 0 || signals_reset() < 0) {
-		*exec_errno = errno;
+		why->err = errno;
+		copy_str(why->step, sizeof(why->step), "descriptors and signals");
+		_exit(126);
+	}
+	/* Last, since the program's filter need not allow what is ours to do. */
+	if (streq(a->point, "startContainer") && plan_take_rights(s)) {
+		why->err = s->fail.err ? s->fail.err : EIO;
+		copy_str(why->step, sizeof(why->step), s->fail.object);
 		_exit(126);
 	}
 	execve(a->path, a->args.n ? a->args.v : (char *[]){ (char *)(uintptr_t)a->path, NULL },
 	       a->env.v);
-	*exec_errno = errno;
+	why->err = errno;
+	copy_str(why->step, sizeof(why->step), "execve");
 	_exit(127);
 }
 
@@ -92,7 +103,7 @@ static int hook_fork(struct stage *s, const struct hook_args *a, struct running 
 
 	r->pid = (pid_t)sys_result(syscall(SYS_clone3, &clone, sizeof(clone)));
 	if (r->pid == 0)
-		hook_child(s, a, state, output, r->exec_errno);
+		hook_child(s, a, state, output, r->why);
 	return r->pid < 0 ? r->pid : 0;
 }
 
@@ -103,6 +114,8 @@ static bool take_output(struct running *r)
 	size_t room = sizeof(r->text) - 1 - r->len;
 	ssize_t n = read(r->output, room ? r->text + r->len : spill, room ? room : sizeof(spill));
 
+	if (n > 0)
+		r->taken += (size_t)n;
 	if (n > 0 && room)
 		r->len += (size_t)n;
 	return n > 0 || (n < 0 && errno == EINTR);
@@ -137,13 +150,17 @@ static int hook_wait(struct running *r, int64_t timeout)
 	}
 }
 
+/* What the pipe holds once the hook has ended; a grandchild may go on writing. */
+enum { REST_MAX = 1 << 20 };
+
 static int hook_reap(struct running *r)
 {
 	int status = 0;
+	size_t end = r->taken + REST_MAX;
 
 	while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	while (fcntl(r->output, F_SETFL, O_NONBLOCK) == 0 && take_output(r))
+	while (fcntl(r->output, F_SETFL, O_NONBLOCK) == 0 && r->taken < end && take_output(r))
 		;
 	while (r->len && (r->text[r->len - 1] == '\n' || r->text[r->len - 1] == ' '))
 		r->len--;
@@ -163,8 +180,8 @@ static int hook_result(struct stage *s, const struct hook_args *a, const struct 
 				  (long long)a->timeout, sep, r->text);
 	if (waited)
 		return stage_fail(s, waited, object, NULL);
-	if (*r->exec_errno)
-		return stage_fail(s, *r->exec_errno, object, "execve");
+	if (r->why->err)
+		return stage_fail(s, r->why->err, object, "%s", r->why->step);
 	if (WIFSIGNALED(status))
 		return stage_fail(s, 0, object, "signal %d%s%s", WTERMSIG(status), sep, r->text);
 	if (WEXITSTATUS(status))
@@ -204,12 +221,12 @@ static int hook_run(struct stage *s, const void *args)
 
 	if (!s->state)
 		return stage_fail(s, EPROTO, a->path, "a hook before proceed or start");
-	r.exec_errno =
-		mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (r.exec_errno == MAP_FAILED)
+	r.why = mmap(NULL, sizeof(*r.why), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (r.why == MAP_FAILED)
 		return stage_fail(s, errno, a->path, "mmap");
 	e = hook_run_in(s, a, &r);
-	(void)munmap(r.exec_errno, sizeof(int));
+	(void)munmap(r.why, sizeof(*r.why));
 	fd_cleanup(&r.pidfd);
 	fd_cleanup(&r.output);
 	return e;

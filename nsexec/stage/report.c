@@ -35,7 +35,8 @@ static void text_member(struct text *t, const char *key, const char *value)
 
 void stage_tell(struct stage *s, int code)
 {
-	char body[8192];
+	/* One byte of text takes up to six in JSON ("\u0001"). */
+	static char body[6 * (sizeof(s->fail.object) + sizeof(s->fail.detail)) + 512];
 	struct text t = { .buf = body, .size = sizeof(body) };
 
 	text_str(&t, "{\"side\":");

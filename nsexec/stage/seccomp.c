@@ -49,12 +49,14 @@ static ssize_t base64_decode(const char *in, unsigned char *out)
 	return (ssize_t)n;
 }
 
+static struct sock_filter code[BPF_MAXINSNS + 1];
+
 static int seccomp_check(struct stage *s, const void *args)
 {
 	const struct seccomp_args *a = args;
-	size_t max = strlen(a->program) / sizeof(struct sock_filter) / 4 * 3;
 
-	if (max > BPF_MAXINSNS)
+	/* of the text, with its padding: what it decodes to is smaller */
+	if (strlen(a->program) / 4 * 3 > sizeof(code))
 		return stage_fail(s, EBADMSG, "program", "more than %d instructions", BPF_MAXINSNS);
 	return 0;
 }
@@ -85,7 +87,6 @@ static int hand_over(struct stage *s, int fd)
 static int seccomp_run(struct stage *s, const void *args)
 {
 	const struct seccomp_args *a = args;
-	static struct sock_filter code[BPF_MAXINSNS + 1];
 	ssize_t n = base64_decode(a->program, (unsigned char *)code);
 
 	if (n <= 0 || (size_t)n % sizeof(code[0]))

@@ -126,6 +126,14 @@ static int accept_client(struct stage *s)
 /* How long a client may hold others up: far more than one needs between connect and start. */
 enum { CLIENT_SECONDS = 5 };
 
+/* How long a read may wait; 0: for ever. */
+static void client_limit(struct stage *s, int seconds)
+{
+	struct timeval limit = { .tv_sec = seconds };
+
+	(void)setsockopt(s->sync.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
 /*
  * Waits for a client's first byte. A client that is alone may take all the time it wants (it may be
  * stopped, or frozen); once the next one knocks, it may not. What it has begun to say it has to
@@ -135,10 +143,9 @@ static int client_speaks(struct stage *s)
 {
 	struct pollfd fds[] = { { .fd = s->sync.fd, .events = POLLIN },
 				{ .fd = s->listener, .events = POLLIN } };
-	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
 	int n;
 
-	(void)setsockopt(s->sync.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	client_limit(s, CLIENT_SECONDS);
 	do {
 		n = poll(fds, ARRAY_SIZE(fds), -1);
 		if (n > 0 && !fds[0].revents)
@@ -163,8 +170,11 @@ static int wait_for_start(struct stage *s)
 		e = client_speaks(s);
 		if (!e)
 			e = read_state(s, "start");
-		if (!e)
+		if (!e) {
+			client_limit(s,
+				     0); /* the container is under way: no delay ends it any more */
 			return 0;
+		}
 		stage_tell(s, STEP_CODE_created);
 		(void)close(s->sync.fd);
 	}

@@ -222,6 +222,19 @@ func TestAFailingHook(t *testing.T) {
 	})
 }
 
+// What a failing hook has written is told whatever it is: one line, with what a terminal would obey escaped.
+func TestAFailingHookThatWritesAnything(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("the words are runack's own")
+	failing := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", `printf '%1500s' | tr ' ' '\001'; exit 7`}, Env: []string{"PATH=/bin:/usr/bin"}}
+	for point, hooks := range map[string]*specs.Hooks{
+		"createRuntime": {CreateRuntime: []specs.Hook{failing}}, "createContainer": {CreateContainer: []specs.Hook{failing}},
+	} {
+		stderr := e.Fails(1, "run", "-b", e.Bundle(setHooks(hooks)).Dir, e.ID("c"))
+		harness.OneLine(t, stderr, point, "/bin/sh", "exit status 7")
+	}
+}
+
 // A failing poststart: the specification wants a warning, runc stops the container.
 func TestAFailingPoststartHook(t *testing.T) {
 	e := harness.New(t)

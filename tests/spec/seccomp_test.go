@@ -383,6 +383,16 @@ func TestSeccompHoldsForStartContainerHooks(t *testing.T) {
 	wantEqual(t, "the hook's calls", out, negative(unix.EDOM)+"\n"+negative(unix.ENOSYS)+"\n")
 }
 
+// What the stage does between the fork and a hook's execve is not the program's, and need not be allowed it.
+func TestAFilterAllowsLittleToAHook(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("its hooks run without the filter")
+	p := ruled(rule(specs.ActErrno, "close_range", "dup2", "dup3", "rt_sigaction"))
+	e.Run(seccomp(p), harness.Probe("call", fmt.Sprint(unix.SYS_GETPID)), func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/probe", Args: []string{"probe", "call", fmt.Sprint(unix.SYS_GETPID)}}}}
+	})
+}
+
 // A filter that was changed behind our back is made anew.
 func TestAChangedFilterIsNotLoaded(t *testing.T) {
 	e := harness.New(t)
