@@ -93,7 +93,10 @@ func (cr *creation) createAndStart() (*Container, error) {
 		return c, nil
 	}
 	_ = c.init.Signal(unix.SIGKILL)
-	_, werr := c.init.Wait()
+	ended, werr := nsexec.WaitPidFD(c.init.PidFD, killTimeout)
+	if ended {
+		_, werr = c.init.Wait()
+	}
 	c.Close()
 	gone := cr.store.Delete(cr.opts.ID, DeleteOptions{Force: true, Transcript: cr.opts.Transcript})
 	return nil, joinTeardown(err, werr, ignoreNotExist(gone))

@@ -191,7 +191,8 @@ func (c *Child) Proceed(state []byte) error {
 	return c.explain(c.send(handshake.Proceed, handshake.StateBody{State: string(state)}))
 }
 
-// Kill ends the child and reaps it. Where there is none yet, stage-0 is ended.
+// Kill ends the child and reaps it. Where there is none yet, stage-0 is ended. A child that does not die, as
+// a frozen one does not, is an error, and is left.
 func (c *Child) Kill() error {
 	switch {
 	case c.PidFD != nil:
@@ -207,11 +208,19 @@ func (c *Child) Kill() error {
 	if errors.Is(err, unix.ESRCH) {
 		err = nil
 	}
-	_, werr := Reap(c.Pid)
-	if errors.Is(werr, unix.ECHILD) {
-		werr = nil // explain reaped it
+	return errors.Join(err, c.reapKilled(), zerr)
+}
+
+func (c *Child) reapKilled() error {
+	gone, err := WaitPidFD(c.PidFD, c.dying())
+	if err == nil && !gone {
+		return &handshake.StageError{Side: handshake.Runtime, Step: "kill stage-1", Object: "pid " + strconv.Itoa(c.Pid), Errno: unix.ETIMEDOUT,
+			Detail: "SIGKILL is pending: its cgroup is frozen, or a system call does not end"}
 	}
-	return errors.Join(err, werr, zerr)
+	if _, err = Reap(c.Pid); errors.Is(err, unix.ECHILD) {
+		err = nil // explain reaped it
+	}
+	return err
 }
 
 // gone: the peer ended, in one way or another, without a last word.
