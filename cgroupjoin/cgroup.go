@@ -24,7 +24,7 @@ type Config struct {
 	Rootless    bool
 	Annotations map[string]string // org.systemd.property.* become properties of the scope
 	// OwnerUID and OwnerGID, in the runtime's user namespace, get a v2 cgroup with the files that
-	// the kernel lists for delegation. Nil: not changed. Owner finds them.
+	// the kernel lists for delegation. Nil: not changed.
 	OwnerUID, OwnerGID *int
 }
 

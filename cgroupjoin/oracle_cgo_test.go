@@ -49,20 +49,3 @@ func TestSpecconv(t *testing.T) {
 		})
 	}
 }
-
-// The owner of a delegated cgroup is the one runc gives it to.
-func TestOwnerIsRuncs(t *testing.T) {
-	for _, test := range ownerTests {
-		t.Run(test.name, func(t *testing.T) {
-			spec := test.spec()
-			spec.Root = &specs.Root{Path: t.TempDir()}
-			config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: "x", Spec: spec})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := Owner(spec), config.Cgroups.OwnerUID; !reflect.DeepEqual(got, want) {
-				t.Errorf("owner %v, want %v", value(got), value(want))
-			}
-		})
-	}
-}

@@ -5,53 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
-
-func ownerSpec(uid uint32, mapped bool, cgroupNS string, options ...string) *specs.Spec {
-	s := &specs.Spec{
-		Process: &specs.Process{Cwd: "/", Args: []string{"x"}, User: specs.User{UID: uid}},
-		Mounts:  []specs.Mount{{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: options}},
-		Linux:   &specs.Linux{},
-	}
-	if cgroupNS != "none" {
-		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace, Path: cgroupNS})
-	}
-	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.MountNamespace})
-	if mapped {
-		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
-		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 1}, {ContainerID: 1000, HostID: 7000, Size: 10}}
-		s.Linux.GIDMappings = s.Linux.UIDMappings
-	}
-	return s
-}
-
-var ownerTests = []struct {
-	name string
-	want *int
-	spec func() *specs.Spec
-}{
-	{"root of a user namespace", ptr(100000), func() *specs.Spec { return ownerSpec(0, true, "") }},
-	{"user of a user namespace", ptr(7004), func() *specs.Spec { return ownerSpec(1004, true, "") }},
-	{"unmapped user", nil, func() *specs.Spec { return ownerSpec(5, true, "") }},
-	{"no user namespace", ptr(33), func() *specs.Spec { return ownerSpec(33, false, "") }},
-	{"read-only mount", nil, func() *specs.Spec { return ownerSpec(0, true, "", "ro") }},
-	{"ro, then rw", ptr(100000), func() *specs.Spec { return ownerSpec(0, true, "", "ro", "rw") }},
-	{"no cgroup namespace", nil, func() *specs.Spec { return ownerSpec(0, true, "none") }},
-	{"joined cgroup namespace", nil, func() *specs.Spec { return ownerSpec(0, true, "/proc/self/ns/cgroup") }},
-}
-
-func TestOwner(t *testing.T) {
-	for _, test := range ownerTests {
-		t.Run(test.name, func(t *testing.T) {
-			got := Owner(test.spec())
-			if (got == nil) != (test.want == nil) || value(got) != value(test.want) {
-				t.Errorf("Owner = %v, want %v", value(got), value(test.want))
-			}
-		})
-	}
-}
 
 // The owner gets the directory and the kernel's list of files, and no file with a limit in it.
 func TestDelegation(t *testing.T) {

@@ -171,7 +171,7 @@ func (cr *creation) compile() error {
 	cr.cg, err = cgroupjoin.New(cgroupjoin.Config{
 		ID: cr.opts.ID, Path: spec.Linux.CgroupsPath, Resources: spec.Linux.Resources,
 		Devices: spec.Linux.Devices, Systemd: cr.opts.Systemd, Rootless: cr.rootless(),
-		Annotations: spec.Annotations, OwnerUID: cgroupjoin.Owner(spec),
+		Annotations: spec.Annotations,
 	})
 	if err != nil {
 		return err
@@ -202,8 +202,11 @@ func (cr *creation) makePlan() error {
 		notifyFacts(&facts, spec, stateDir)
 		spec = withNotify(spec, stateDir)
 	}
-	cr.plan, err = plan.Create(spec, cr.bundle.Dir, cr.bundle.Rootfs, facts, cr.planOptions())
-	return err
+	if cr.plan, err = plan.Create(spec, cr.bundle.Dir, cr.bundle.Rootfs, facts, cr.planOptions()); err != nil {
+		return err
+	}
+	cr.cg.GiveTo(cr.plan.CgroupOwner)
+	return nil
 }
 
 func (cr *creation) planOptions() plan.Options {
@@ -220,7 +223,11 @@ func (cr *creation) rootless() bool {
 	if cr.opts.Rootless != nil {
 		return *cr.opts.Rootless
 	}
-	return os.Geteuid() != 0 || inUserNamespace()
+	if os.Geteuid() != 0 || !inUserNamespace() {
+		return os.Geteuid() != 0
+	}
+	// Root of a user namespace: systemd may be that of a system container, and serve us as root.
+	return !cr.opts.Systemd || !cgroupjoin.SystemdIsRoots()
 }
 
 // claim takes the ID and writes the record before the first side effect.

@@ -134,7 +134,7 @@ func (b *builder) cgroupOwner(entries []mountEntry) *uint32 {
 	}
 	for i := range entries {
 		e := &entries[i]
-		if e.target == "/sys/fs/cgroup" && (e.fsType == "cgroup" || e.fsType == "cgroup2") && !e.opts.has(unix.MS_RDONLY) {
+		if e.target == "/sys/fs/cgroup" && e.source == "cgroup" && !e.opts.has(unix.MS_RDONLY) {
 			return b.hostUID(b.proc.User.UID)
 		}
 	}

@@ -2,8 +2,13 @@
 
 package plan
 
-import "testing"
+import (
+	"testing"
+
+	"runack/internal/cgotest"
+)
 
 func TestLikeLibcontainer(t *testing.T) {
-	t.Skip("libcontainer's specconv needs cgo: the comparison with it runs with CGO_ENABLED=1")
+	cgotest.Run(t, "TestOptionsLikeLibcontainer", "TestDefaultsOption", "TestRandomOptionsLikeLibcontainer", "TestConfigLikeLibcontainer",
+		"TestCgroupOwnerLikeLibcontainer", "TestListsLikeLibcontainer", "TestDefaultConfigIsLibcontainers")
 }

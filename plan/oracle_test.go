@@ -272,6 +272,23 @@ func compareRest(t *testing.T, p *Plan, c *configs.Config) {
 	}
 }
 
+func TestCgroupOwnerLikeLibcontainer(t *testing.T) {
+	for _, test := range ownerTests {
+		if slices.ContainsFunc(test.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Path != "" }) {
+			continue // libcontainer would look at this host's
+		}
+		t.Run(test.name, func(t *testing.T) {
+			got := -1
+			if uid := convert(t, test.spec, specconv.CreateOpts{}).Cgroups.OwnerUID; uid != nil {
+				got = *uid
+			}
+			if got != test.want {
+				t.Errorf("libcontainer: owner %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
 // TestListsLikeLibcontainer compares lists of CPUs.
 func TestListsLikeLibcontainer(t *testing.T) {
 	for _, s := range []string{

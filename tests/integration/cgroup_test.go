@@ -129,24 +129,39 @@ func TestCgroupIsDelegatedToTheUserNamespace(t *testing.T) {
 		t.Skipf("only v2 delegates; this is %s", harness.CgroupVersion())
 	}
 	cgroup := e.Cgroup("c")
-	id, _ := detached(e, harness.CgroupsPath(cgroup), writableCgroup, func(s *spec) {
+	id, pid := detached(e, harness.CgroupsPath(cgroup), writableCgroup, func(s *spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		s.Linux.GIDMappings = s.Linux.UIDMappings
 	})
 	dir := filepath.Join("/sys/fs/cgroup", cgroup)
 	for file, want := range map[string]uint32{".": 100000, "cgroup.procs": 100000, "cgroup.subtree_control": 100000, "cgroup.freeze": 0, "cgroup.kill": 0} {
-		info, err := os.Stat(filepath.Join(dir, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := info.Sys().(*syscall.Stat_t).Uid; got != want {
+		if got := ownerOf(t, filepath.Join(dir, file)); got != want {
 			t.Errorf("%s belongs to %d, want %d", file, got, want)
 		}
 	}
 	wantEqual(t, "a sub-cgroup by the container's root", e.OK("exec", id, "sh", "-c",
 		"mkdir /sys/fs/cgroup/sub && echo $$ >/sys/fs/cgroup/sub/cgroup.procs && grep ^0: /proc/self/cgroup"), "0::/sub\n")
+	// So does that of a container that joins the user namespace.
+	joining := e.Cgroup("joining")
+	second := e.ID("second")
+	b := e.Bundle(harness.Probe("wait"), harness.CgroupsPath(joining), writableCgroup,
+		harness.Namespace(specs.UserNamespace, fmt.Sprintf("/proc/%d/ns/user", pid)))
+	e.OK("run", "-d", "-b", b.Dir, second)
+	if got := ownerOf(t, filepath.Join("/sys/fs/cgroup", joining, "cgroup.procs")); got != 100000 {
+		t.Errorf("the cgroup of a container that joins the user namespace belongs to %d", got)
+	}
+	remove(e, second)
 	remove(e, id)
+}
+
+func ownerOf(t testing.TB, file string) uint32 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Uid
 }
 
 // A limit that the kernel refuses is told with file, value and errno; container and cgroup are gone.
