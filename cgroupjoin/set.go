@@ -32,13 +32,24 @@ func (c *Cgroup) Update(r *specs.LinuxResources) error {
 	}
 	old := c.saved.Resources
 	merged, toWrite := merge(old, r)
+	before := c.snapshot(toWrite)
 	if err := c.write(toWrite, true); err != nil {
-		if back := c.write(beforeUpdate(old, r), true); back != nil {
-			err = errors.Join(err, &Error{Step: "set limits back", Err: back})
-		}
-		return err
+		return errors.Join(err, c.setBack(before, old, r))
 	}
 	c.saved.Resources = merged
+	return nil
+}
+
+// setBack undoes an update. systemd is told first, or it would bring the new limits back at its next
+// reload.
+func (c *Cgroup) setBack(before snapshot, old, update *specs.LinuxResources) error {
+	var err error
+	if c.saved.Systemd {
+		err = c.write(beforeUpdate(old, update), true)
+	}
+	if err = errors.Join(err, before.restore()); err != nil {
+		return &Error{Step: "set limits back", Err: err}
+	}
 	return nil
 }
 

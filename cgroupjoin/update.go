@@ -57,8 +57,8 @@ func withoutIdleWeight(c *specs.LinuxCPU) *specs.LinuxCPU {
 	return &out
 }
 
-// beforeUpdate gives what undoes an update: the old limits, and where there was none the kernel's word
-// for that. CPU sets and limits by device that were not there before stay.
+// beforeUpdate gives what undoes an update as far as systemd has a property for it: the old limits, and
+// where there was none the word for that. The rest is in the snapshot.
 func beforeUpdate(old, update *specs.LinuxResources) *specs.LinuxResources {
 	none := specs.LinuxResources{}
 	if m := update.Memory; m != nil {

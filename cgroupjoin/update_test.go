@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -140,39 +142,126 @@ func TestUpdateQuotaAlone(t *testing.T) {
 	want("30000", "60000")
 }
 
-// What was not limited before is not limited after an update that was refused.
-func TestUpdateSetsBackToNoLimit(t *testing.T) {
-	c := created(t, nil)
-	for _, name := range []string{"memory", "cpu", "pids"} {
-		needController(t, c, name)
+// Every file that an update has written before it came to the one that is refused is as it was, whether
+// there was a limit before or not.
+func TestUpdateSetsBackEveryFile(t *testing.T) {
+	major, minor := diskDevice(t)
+	throttle := func(rate uint64) []specs.LinuxThrottleDevice {
+		d := specs.LinuxThrottleDevice{Rate: rate}
+		d.Major, d.Minor = major, minor
+		return []specs.LinuxThrottleDevice{d}
 	}
-	if err := c.Set(nil); err != nil {
-		t.Fatal(err)
-	}
-	files := []string{"memory/memory.limit_in_bytes", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu/cpu.shares", "pids/pids.max"}
-	if c.Layout() == V2 {
-		files = []string{"memory/memory.max", "memory/memory.swap.max", "cpu/cpu.max", "cpu/cpu.weight", "pids/pids.max"}
-	}
-	before := map[string]string{}
-	for _, f := range files {
-		if _, err := os.Stat(c.file(f)); err == nil { // without swap there is no memory.swap.max
-			before[f] = strings.Join(strings.Fields(read(t, c.file(f))), " ")
+	limits := func(n uint64) *specs.LinuxResources {
+		r := &specs.LinuxResources{
+			Memory:  &specs.LinuxMemory{Limit: ptr(int64(n << 26)), Swap: ptr(int64(n << 27)), Reservation: ptr(int64(n << 25)), Swappiness: ptr(6 + n)},
+			CPU:     &specs.LinuxCPU{Shares: ptr(512 * n), Quota: ptr(int64(20000 * n)), Period: ptr(50000 * n), Burst: ptr(10000 * n), Cpus: "0", Mems: "0"},
+			Pids:    &specs.LinuxPids{Limit: ptr(int64(9 * n))},
+			BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(200 * n)), ThrottleReadBpsDevice: throttle(1 << 20 * n), ThrottleWriteIOPSDevice: throttle(100 * n)},
 		}
+		return r
 	}
-	err := c.Update(&specs.LinuxResources{
-		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))},
-		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(20000)), Period: ptr(uint64(50000))},
-		Pids:   &specs.LinuxPids{Limit: ptr(int64(9))},
-		// The kernel refuses it last, whatever the layout.
-		HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "3MB", Limit: 1}},
-	})
-	if err == nil {
-		t.Fatal("there are no pages of 3 MB")
-	}
-	for f, want := range before {
-		c.wantFile(t, f, want)
+	for name, before := range map[string]*specs.LinuxResources{"no limits": nil, "limits": limits(2)} {
+		t.Run(name, func(t *testing.T) {
+			c := created(t, nil)
+			for _, name := range []string{"memory", "cpu", "pids"} {
+				needController(t, c, name)
+			}
+			settable := func(r *specs.LinuxResources) *specs.LinuxResources { return c.settable(r) }
+			if before != nil {
+				if err := c.Set(settable(before)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			was, saved := c.limitTexts(t), c.Saved()
+			update := settable(limits(1))
+			// The kernel refuses it last, whatever the layout.
+			update.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "3MB", Limit: 1}}
+			if err := c.Update(update); err == nil || strings.Contains(err.Error(), "set limits back") {
+				t.Fatalf("there are no pages of 3 MB: %v", err)
+			}
+			for file, text := range c.limitTexts(t) {
+				if text != was[file] {
+					t.Errorf("%s is %q, and was %q", file, text, was[file])
+				}
+			}
+			if !reflect.DeepEqual(c.Saved(), saved) {
+				t.Errorf("saved %+v, want %+v", c.Saved(), saved)
+			}
+		})
 	}
 }
+
+// The files of linux.resources.unified are written in no certain order.
+func TestUpdateSetsBackUnified(t *testing.T) {
+	c := created(t, nil)
+	if c.Layout() != V2 {
+		t.Skip("unified is of v2")
+	}
+	needController(t, c, "memory")
+	was := c.limitTexts(t)
+	for range 8 {
+		err := c.Update(&specs.LinuxResources{Unified: map[string]string{"memory.high": "10485760", "pids.max": "9", "memory.nothing": "1"}})
+		if err == nil {
+			t.Fatal("there is no file memory.nothing")
+		}
+		for file, text := range c.limitTexts(t) {
+			if text != was[file] {
+				t.Errorf("%s is %q, and was %q", file, text, was[file])
+			}
+		}
+	}
+}
+
+// settable leaves out what this host has no file for.
+func (c *Cgroup) settable(r *specs.LinuxResources) *specs.LinuxResources {
+	for _, l := range limitsOf(r, c.saved.Layout) {
+		if _, err := os.Stat(filepath.Join(c.dirOf(l.controller), l.file)); err == nil {
+			continue
+		}
+		switch l.field {
+		case "memory.swap":
+			r.Memory.Swap = nil
+		case "memory.swappiness":
+			r.Memory.Swappiness = nil
+		case "cpu.burst":
+			r.CPU.Burst = nil
+		case "cpu.cpus", "cpu.mems":
+			r.CPU.Cpus, r.CPU.Mems = "", ""
+		case "blockIO.weight":
+			r.BlockIO.Weight = nil
+		case "blockIO.throttleReadBpsDevice", "blockIO.throttleWriteIOPSDevice":
+			r.BlockIO.ThrottleReadBpsDevice, r.BlockIO.ThrottleWriteIOPSDevice = nil, nil
+		}
+	}
+	return r
+}
+
+// limitTexts reads whatever files of the cgroup can have a limit in them.
+func (c *Cgroup) limitTexts(t testing.TB) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, dir := range c.dirs() {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if info, err := entry.Info(); err != nil || info.IsDir() || info.Mode()&0o200 == 0 || !isLimit.MatchString(entry.Name()) {
+				continue
+			}
+			file := filepath.Join(dir, entry.Name())
+			if data, err := os.ReadFile(file); err == nil {
+				out[file] = string(data)
+			}
+		}
+	}
+	if len(out) < 8 {
+		t.Fatalf("only %d files with limits: %v", len(out), out)
+	}
+	return out
+}
+
+var isLimit = regexp.MustCompile(`limit_in_bytes|swappiness|oom_control|\.(max|high|low|min|weight|shares|cpus|mems|idle|burst)$|cfs_|weight|throttle\.(read|write)|classid|ifpriomap`)
 
 // An idle cgroup has no weight: it is kept, and written when the cgroup is idle no more.
 func TestUpdateIdle(t *testing.T) {
