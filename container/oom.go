@@ -15,7 +15,8 @@ import (
 const (
 	// OOMKills is how many processes of the container that were.
 	OOMKills = "org.runack.oom.kills"
-	// OOMKilled is "true" for a container that has stopped because init was one of them.
+	// OOMKilled is "true" for a container that has stopped because init was one of them, and "assumed"
+	// for one whose init has been reaped: only its parent was told what it died of.
 	OOMKilled = "org.runack.oom.killed"
 )
 
@@ -30,30 +31,39 @@ func (c *Container) withOOM(status Status) map[string]string {
 		out = map[string]string{}
 	}
 	out[OOMKills] = strconv.FormatUint(kills, 10)
-	if status == Stopped && c.diedOfKill() {
-		out[OOMKilled] = "true"
+	if status == Stopped {
+		if killed := c.initKilled(); killed != "" {
+			out[OOMKilled] = killed
+		}
 	}
 	return out
 }
 
-// diedOfKill says whether init died of SIGKILL. Only its parent is told that for certain; others can
-// read it as long as the parent has not reaped it. Then it is assumed.
-func (c *Container) diedOfKill() bool {
+// initKilled gives the value of OOMKilled, "" for an init that did not die of SIGKILL. Others than its
+// parent can read that as long as the parent has not reaped it.
+func (c *Container) initKilled() string {
+	const assumed = "assumed"
 	if c.rec.Init == nil {
-		return false
+		return ""
 	}
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(c.rec.Init.Pid) + "/stat")
 	if err != nil {
-		return true
+		return assumed
 	}
 	start, err := parseStartTime(stat)
 	if err != nil || start != c.rec.Init.Start {
-		return true // another process by now
+		return assumed // another process by now
 	}
 	// Field 52, the last one (proc_pid_stat(5)): the status as wait(2) gives it.
 	fields := bytes.Fields(stat)
 	status, err := strconv.ParseUint(string(fields[len(fields)-1]), 10, 32)
-	return err != nil || unix.WaitStatus(status).Signal() == unix.SIGKILL
+	switch {
+	case err != nil:
+		return assumed
+	case unix.WaitStatus(status).Signal() == unix.SIGKILL:
+		return "true"
+	}
+	return ""
 }
 
 // logOOM tells of an init that was killed for want of memory, by its exit code. It comes right after
