@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
 
+	"runack/internal/flock"
 	"runack/internal/smallfile"
 )
 
@@ -105,10 +106,10 @@ func (t *Target) pidsDir() string {
 
 // checkLimits looks at the cgroup's own limit and at those above it, as the kernel does at a clone.
 func checkLimits(group string, promises []promise, pid int, pending uint64) error {
-	for dir := group; ; dir = filepath.Dir(dir) {
+	for dir := group; dir != cgroupRoot && dir != "/"; dir = filepath.Dir(dir) {
 		limit, err := readCount(dir, "pids.max")
 		if errors.Is(err, unix.ENOENT) {
-			return nil // the root of the hierarchy has no limit
+			continue // the root of the hierarchy, or on v2 a cgroup without the controller
 		}
 		if err != nil {
 			return err
@@ -128,6 +129,7 @@ func checkLimits(group string, promises []promise, pid int, pending uint64) erro
 			return e
 		}
 	}
+	return nil
 }
 
 // limitIsZero tells a limit of 0, which another program may have set, from none.
@@ -204,13 +206,7 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, explain("admit exec", err)
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := flock.Lock(int(f.Fd()), flock.Timeout); err != nil {
 		_ = f.Close()
 		return nil, &Error{Step: "admit exec", File: path, Err: err}
 	}

@@ -188,6 +188,33 @@ func TestAdmitBelowALimit(t *testing.T) {
 	}
 }
 
+// On v2 a sub-cgroup has no limit of its own where the controller is not on for it.
+func TestAdmitIntoASubCgroup(t *testing.T) {
+	c := limited(t, 2)
+	if err := os.Mkdir(c.file("pids/sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target, err := c.ExecTarget(0, map[string]string{"pids": "sub"})
+	if c.Layout() == V2 {
+		target, err = c.ExecTarget(0, map[string]string{"": "sub"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	first := child(t)
+	if err := target.Admit(dir, first.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Attach(first.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	err = target.Admit(dir, child(t).Process.Pid)
+	if err == nil || !strings.HasPrefix(err.Error(), "pids limit reached (2 of 2 in use) of "+c.dirOf("pids")) {
+		t.Errorf("over the container's limit: %v", err)
+	}
+}
+
 // What a crash leaves in the file does no harm.
 func TestAdmitReadsAnyFile(t *testing.T) {
 	for _, test := range []struct{ name, text string }{
