@@ -56,23 +56,24 @@ func (c *Container) killAll(sig unix.Signal, asked bool) error {
 		return c.killInit(sig)
 	}
 	pids, err := cg.Pids(true)
-	if err != nil {
-		return c.wrap(err)
-	}
-	if len(pids) == 0 {
-		err := c.killInit(sig) // alive where the cgroup is not ours to use (rootless)
-		if asked && errors.Is(err, ErrNotRunning) {
-			return nil
+	if len(pids) > 0 {
+		err = cg.Kill(sig)
+		if err == nil && sig == unix.SIGKILL {
+			err = c.thaw()
 		}
-		return err
 	}
-	if err := cg.Kill(sig); err != nil {
+	// A cgroup may be gone, as a scope of systemd is when its last process has ended.
+	switch gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV); {
+	case err != nil && !gone:
 		return c.wrap(err)
+	case !gone && len(pids) > 0:
+		return nil
 	}
-	if sig == unix.SIGKILL {
-		return c.thaw()
+	err = c.killInit(sig) // alive where the cgroup is not ours to use (rootless)
+	if asked && errors.Is(err, ErrNotRunning) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (c *Container) thaw() error {

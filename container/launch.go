@@ -118,9 +118,22 @@ func (l *launch) join(e enterer) error {
 		body.Tasks = append(body.Tasks, len(fds))
 		fds = append(fds, int(f.Fd()))
 	}
-	err = l.child.Join(body, fds)
+	err = nameTasks(l.child.Join(body, fds), files)
 	l.entry.Close()
 	return l.explain(err)
+}
+
+// nameTasks completes an error of the stage's, which knows the files by number.
+func nameTasks(err error, files []*os.File) error {
+	var failure *handshake.StageError
+	if errors.As(err, &failure) {
+		for i, f := range files {
+			if failure.Object == fmt.Sprintf("tasks file %d", i) {
+				failure.Object = f.Name()
+			}
+		}
+	}
+	return err
 }
 
 func closeFiles(files []*os.File) {

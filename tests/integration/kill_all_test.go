@@ -40,18 +40,28 @@ func someNamespaces() []pidNamespace {
 	return pidNamespaces
 }
 
-// family runs a container with three more processes beside init, one of them in a sub-cgroup where
-// the container can make one, and gives all pids.
+// family runs a container with three more processes beside init, one of them in a sub-cgroup, and
+// gives all pids.
 func family(e *harness.Env, edits ...harness.Edit) (id string, init int, all []int) {
 	e.T.Helper()
-	id, init = detached(e, edits...)
-	for range 3 {
+	cgroup := e.Cgroup("c")
+	id, init = detached(e, append(edits, harness.CgroupsPath(cgroup))...)
+	for range 2 {
 		e.OK("exec", "-d", id, "/bin/probe", "wait")
 	}
-	if err := json.Unmarshal([]byte(e.OK("ps", "-f", "json", id)), &all); err != nil || len(all) != 4 {
-		e.T.Fatalf("pids %v, %v; want four", all, err)
+	e.OK("exec", "-d", "--cgroup", subCgroup(e.T, cgroup), id, "/bin/probe", "wait")
+	if all = processes(e, id); len(all) != 4 {
+		e.T.Fatalf("pids %v; want four", all)
 	}
 	return id, init, all
+}
+
+func processes(e *harness.Env, id string) (pids []int) {
+	e.T.Helper()
+	if err := json.Unmarshal([]byte(e.OK("ps", "-f", "json", id)), &pids); err != nil {
+		e.T.Fatal(err)
+	}
+	return pids
 }
 
 func wantEnded(e *harness.Env, pids []int, sig syscall.Signal) {
@@ -86,6 +96,39 @@ func TestKillAll(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestKillAllByAnySignal(t *testing.T) {
+	e := harness.New(t)
+	cgroup := e.Cgroup("c")
+	id, _ := detached(e, harness.CgroupsPath(cgroup), harness.WithoutNamespace(specs.PIDNamespace), harness.Args("sleep", "1000"))
+	e.OK("exec", "-d", id, "sleep", "1000")
+	e.OK("exec", "-d", "--cgroup", subCgroup(t, cgroup), id, "sleep", "1000")
+	all := processes(e, id)
+	e.OK("kill", "--all", id, "HUP")
+	wantEnded(e, all, syscall.SIGHUP)
+	e.OK("delete", id)
+}
+
+// The cgroup of a container that has ended may be gone, as a scope of systemd is: then nothing runs.
+func TestKillWithoutItsCgroup(t *testing.T) {
+	e := harness.New(t)
+	e.RunackOnly("runc 1.1 stumbles")
+	cgroup := e.Cgroup("c")
+	id, pid := detached(e, harness.CgroupsPath(cgroup), harness.WithoutNamespace(specs.PIDNamespace))
+	e.OK("kill", id, "KILL")
+	e.WaitExit(pid)
+	for _, pattern := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		dirs, _ := filepath.Glob(pattern + cgroup)
+		for _, dir := range dirs {
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	e.OK("kill", "--all", id, "KILL")
+	harness.OneLine(t, e.Fails(1, "kill", id, "KILL"), "not running")
+	e.OK("delete", id)
 }
 
 // Without --all, SIGKILL takes what init's death leaves behind as well: nobody else would.
