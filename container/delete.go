@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -228,17 +229,38 @@ func (s *Store) deleteBroken(id string) error {
 	c := &Container{store: s, dir: dir, rec: &Record{ID: id}}
 	defer c.Close()
 	return dir.locked(func() error {
-		cfg := cgroupjoin.Config{ID: id}
+		path := ""
 		if spec, err := c.spec(); err == nil && spec.Linux != nil {
-			cfg.Path = spec.Linux.CgroupsPath
+			path = spec.Linux.CgroupsPath
 		} else {
 			logrus.Warn(c.wrap(errors.New("without record and configuration, the default cgroup is taken")))
 		}
-		cg, err := cgroupjoin.New(cfg)
-		if err == nil {
-			cg.Adopt()
-			err = cg.Destroy()
+		if err := c.destroyFound(path); err != nil {
+			return c.wrap(err) // and what leads to it stays
 		}
-		return errors.Join(c.wrap(err), dir.remove())
+		return dir.remove()
 	})
+}
+
+// destroyFound destroys the cgroup that an ID and a cgroupsPath lead to. Which manager made it is not
+// known: an empty path is the default of both. Where a path leads nowhere nothing can be running.
+func (c *Container) destroyFound(path string) error {
+	managers := []bool{strings.Count(path, ":") == 2 && !strings.Contains(path, "/")}
+	if path == "" {
+		managers = []bool{false, true}
+	}
+	for _, systemd := range managers {
+		cg, err := cgroupjoin.New(cgroupjoin.Config{ID: c.rec.ID, Path: path, Systemd: systemd})
+		if err != nil {
+			if path != "" || !errors.Is(err, cgroupjoin.ErrNoSystemd) {
+				logrus.Warn(c.wrap(err))
+			}
+			continue
+		}
+		cg.Adopt()
+		if err := cg.Destroy(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
