@@ -176,12 +176,17 @@ func (o *IO) announce(p peers, process *Process) error {
 // writePidFile writes the file whole or not at all: whoever waits for it to appear reads a pid.
 func writePidFile(path string, pid int) error {
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.Itoa(pid))
-	err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0o644)
+	_ = os.Remove(temp) // of a runtime that was killed; whatever else it is, it is not written to
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		_ = os.Remove(temp)
+		_, err = file.WriteString(strconv.Itoa(pid))
+		err = errors.Join(err, file.Close())
+		if err == nil {
+			err = os.Rename(temp, path)
+		}
+		if err != nil {
+			_ = os.Remove(temp)
+		}
 	}
 	return failed("write pid file", path, err)
 }
