@@ -37,14 +37,14 @@ func NewRDT(id string, r *specs.LinuxIntelRdt) (*RDT, error) {
 	if !intelrdt.IsEnabled() {
 		return nil, rdtError("", unix.ENOENT, "intelRdt is specified in config, but Intel RDT is not enabled")
 	}
-	if err := checkSchemas(r.L3CacheSchema, r.MemBwSchema); err != nil {
+	if err := CheckSchemas(r.L3CacheSchema, r.MemBwSchema); err != nil {
 		return nil, err
 	}
 	return LoadRDT(SavedRDT{ID: id, Config: r})
 }
 
-// checkSchemas refuses, in runc's words, what the machine has not.
-func checkSchemas(l3, bandwidth string) error {
+// CheckSchemas refuses, in runc's words, what the machine has not.
+func CheckSchemas(l3, bandwidth string) error {
 	if l3 != "" && !intelrdt.IsCATEnabled() {
 		return rdtError("", unix.ENOENT, "Intel RDT/CAT: l3 cache schema is not enabled")
 	}
@@ -97,11 +97,8 @@ func (r *RDT) Set() error {
 	return nil
 }
 
-// Update changes a schema; an empty one stays.
+// Update changes a schema that CheckSchemas has passed; an empty one stays.
 func (r *RDT) Update(l3, bandwidth string) error {
-	if err := checkSchemas(l3, bandwidth); err != nil {
-		return err
-	}
 	old, oldConfig := *r.cfg.IntelRdt, *r.saved.Config
 	config := oldConfig
 	if l3 != "" {

@@ -36,28 +36,38 @@ func (c *Container) Update(u Update) error {
 		if cg == nil {
 			return errNoCgroup
 		}
+		rdt, err := c.rdtToUpdate(u)
+		if err != nil {
+			return c.wrap(err)
+		}
 		if err := cg.Update(u.Resources); err != nil {
 			return c.wrap(err)
 		}
 		saved := cg.Saved()
 		c.rec.Cgroup = &saved
-		if err := c.updateRDT(u); err != nil {
-			return c.wrap(err)
-		}
-		return c.dir.writeRecord(c.rec)
+		return errors.Join(c.wrap(c.updateRDT(rdt, u)), c.dir.writeRecord(c.rec))
 	})
 }
 
-func (c *Container) updateRDT(u Update) error {
+// rdtToUpdate gives the resctrl group to update, nil where no schema is to be changed. What cannot be
+// had is refused here, before anything is written.
+func (c *Container) rdtToUpdate(u Update) (*cgroupjoin.RDT, error) {
 	if u.L3CacheSchema == "" && u.MemBwSchema == "" {
-		return nil
+		return nil, nil
+	}
+	if err := cgroupjoin.CheckSchemas(u.L3CacheSchema, u.MemBwSchema); err != nil {
+		return nil, err
 	}
 	rdt, err := c.rdt()
-	if err != nil {
-		return err
+	if err == nil && rdt == nil {
+		err = errNoRDT
 	}
+	return rdt, err
+}
+
+func (c *Container) updateRDT(rdt *cgroupjoin.RDT, u Update) error {
 	if rdt == nil {
-		return errNoRDT
+		return nil
 	}
 	if err := rdt.Update(u.L3CacheSchema, u.MemBwSchema); err != nil {
 		return err

@@ -97,17 +97,7 @@ func readResources(name string, r io.Reader) (*specs.LinuxResources, error) {
 	if err := json.Unmarshal(data, &out); err != nil {
 		return nil, fmt.Errorf("resources from %s: %w", name, err)
 	}
-	return withSwap(&out), nil
-}
-
-// withSwap: no limit for memory means none for memory and swap either, which the kernel wants to be
-// told.
-func withSwap(r *specs.LinuxResources) *specs.LinuxResources {
-	if m := r.Memory; m != nil && m.Limit != nil && *m.Limit == -1 && m.Swap == nil {
-		unlimited := int64(-1)
-		m.Swap = &unlimited
-	}
-	return r
+	return &out, nil
 }
 
 // An optionReader reads options as numbers and keeps the first error.
@@ -175,7 +165,7 @@ func resourcesOfFlags(c *cli.Context) (*specs.LinuxResources, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
-	return withSwap(r), nil
+	return r, nil
 }
 
 func cpuOfFlags(o *optionReader) *specs.LinuxCPU {
