@@ -3,6 +3,7 @@ package cgroupjoin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,7 +62,9 @@ func (c *Cgroup) makeDirs() (existed bool, err error) {
 		if c.saved.Layout == V2 || !c.mayLack(controller, err) {
 			return existed, explain("create cgroup", err)
 		}
-		delete(c.saved.Paths, controller)
+		// Controllers that are mounted together ("cpu,cpuacct") have one directory.
+		dir := c.saved.Paths[controller]
+		maps.DeleteFunc(c.saved.Paths, func(_, other string) bool { return other == dir })
 	}
 	return existed, nil
 }

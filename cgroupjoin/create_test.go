@@ -372,3 +372,20 @@ func init() {
 		return err
 	}
 }
+
+// Controllers that are mounted together have one directory. A rootless container that may not make it
+// does without it for all of them.
+func TestCreateWithoutACommonDirectory(t *testing.T) {
+	needRoot(t)
+	dir := "/sys/kernel/" + name() // where nobody may
+	c, err := Load(Saved{Layout: V1, Rootless: true, Paths: map[string]string{"cpu": dir, "cpuacct": dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := c.JoinFDs(); len(c.Paths()) != 0 || len(files) != 0 || err != nil {
+		t.Errorf("paths %v, descriptors %v, %v", c.Paths(), files, err)
+	}
+}

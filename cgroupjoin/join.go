@@ -48,6 +48,7 @@ func (c *Cgroup) ExecTarget(initPid int, sub map[string]string) (*Target, error)
 		return t, nil
 	}
 	if it, err := c.InitTarget(initPid); err == nil {
+		it.init = initPid
 		return it, nil
 	}
 	return t, nil // and let the kernel say what is wrong with it
@@ -297,6 +298,8 @@ func (c *Cgroup) Attach(pid int) error {
 	c.saved.Made = true
 	err = withDeadline("start unit "+c.unit(), systemdTimeout, func() error { return mgr.Apply(pid) })
 	if err != nil {
+		// Unit names are global: one that exists, in whatever slice, is another's and not to be stopped.
+		c.saved.Made = !isUnitExists(err)
 		return explain("start unit "+c.unit(), err)
 	}
 	return c.chownDelegated()

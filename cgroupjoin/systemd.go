@@ -1,6 +1,7 @@
 package cgroupjoin
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -72,6 +73,19 @@ func (c *Cgroup) unit() string {
 		return c.saved.Name
 	}
 	return c.saved.Prefix + "-" + c.saved.Name + ".scope"
+}
+
+// SystemdIsRoots tells, in a user namespace, whether the systemd to talk to is not the manager of a user
+// outside. Where that cannot be found out it is taken to be root's, as by runc.
+func SystemdIsRoots() bool {
+	uid, err := systemd.DetectUID()
+	return err != nil || uid == 0
+}
+
+// isUnitExists: systemd refused to start a unit since there is one of its name.
+func isUnitExists(err error) bool {
+	var refusal dbus.Error
+	return errors.As(err, &refusal) && refusal.Name == "org.freedesktop.systemd1.UnitExists"
 }
 
 func (c *Cgroup) systemdManager(cfg *cgroups.Cgroup) (cgroups.Manager, error) {

@@ -134,9 +134,10 @@ func TestScope(t *testing.T) {
 // Limits go to systemd as well: it would write its own idea of them over ours some day.
 func TestScopeLimits(t *testing.T) {
 	c := scope(t, &specs.LinuxResources{
-		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(96 << 20)), Reservation: ptr(int64(32 << 20))},
-		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(2048)), Quota: ptr(int64(30000)), Period: ptr(uint64(50000)), Cpus: "0", Mems: "0"},
-		Pids:   &specs.LinuxPids{Limit: ptr(int64(17))},
+		Memory:  &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(96 << 20)), Reservation: ptr(int64(32 << 20))},
+		CPU:     &specs.LinuxCPU{Shares: ptr(uint64(2048)), Quota: ptr(int64(30000)), Period: ptr(uint64(50000)), Cpus: "0", Mems: "0"},
+		Pids:    &specs.LinuxPids{Limit: ptr(int64(17))},
+		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}, rule(true, "c", 10, 200, "rw")},
 	}, nil)
 	entered(t, c)
 	if err := c.Set(nil); err != nil {
@@ -156,11 +157,14 @@ func TestScopeLimits(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"MemoryMax": "67108864", "MemorySwapMax": "33554432", "MemoryLow": "33554432", "CPUWeight": "174",
-		"CPUQuotaPerSecUSec": "600ms", "CPUQuotaPeriodUSec": "50ms", "TasksMax": "17", "AllowedCPUs": "0",
+		"CPUQuotaPerSecUSec": "600ms", "CPUQuotaPeriodUSec": "50ms", "TasksMax": "17", "AllowedCPUs": "0", "AllowedMemoryNodes": "0", "DevicePolicy": "strict",
 	} {
 		if got := property(t, c, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	if got := property(t, c, "DeviceAllow"); !strings.Contains(got, "/dev/char/10:200 rw") {
+		t.Errorf("DeviceAllow is %q", got)
 	}
 	if err := c.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(40000))}, Pids: &specs.LinuxPids{Limit: ptr(int64(-1))}}); err != nil {
 		t.Fatal(err)
@@ -173,6 +177,57 @@ func TestScopeLimits(t *testing.T) {
 	systemctl(t, "daemon-reload")
 	c.wantFile(t, "cpu/cpu.max", "40000 50000")
 	c.wantFile(t, "memory/memory.max", "67108864")
+}
+
+// What has a file of v2's name, and no field, is a property as well.
+func TestScopeUnified(t *testing.T) {
+	c := scope(t, &specs.LinuxResources{
+		CPU:     &specs.LinuxCPU{Idle: ptr(int64(1))},
+		Unified: map[string]string{"memory.high": "33554432", "memory.oom.group": "1"},
+	}, nil)
+	if c.Layout() != V2 {
+		t.Skip("unified is of v2")
+	}
+	entered(t, c)
+	if err := c.Set(nil); err != nil {
+		if os.Geteuid() != 0 && errors.Is(err, unix.ENOENT) {
+			t.Skipf("not all controllers are delegated to users here: %v", err)
+		}
+		t.Fatal(err)
+	}
+	systemctl(t, "daemon-reload")
+	for file, want := range map[string]string{"memory/memory.high": "33554432", "memory/memory.oom.group": "1", "cpu/cpu.idle": "1"} {
+		c.wantFile(t, file, want)
+	}
+	for name, want := range map[string]string{"MemoryHigh": "33554432", "CPUWeight": "idle"} {
+		if got := property(t, c, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Unit names are global, whatever the slice: who finds another's scope under its name leaves it alone.
+func TestScopeOfAnother(t *testing.T) {
+	c := scope(t, nil, nil)
+	cmd := entered(t, c)
+	_, rootless := session()
+	second, err := New(Config{ID: "x", Path: "runack-other.slice:" + c.saved.Prefix + ":" + c.saved.Name, Systemd: true, Rootless: rootless})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Create(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Attach(child(t).Process.Pid); err == nil || !strings.Contains(err.Error(), "start unit "+c.unit()) {
+		t.Errorf("Attach = %v", err)
+	}
+	if err := second.Undo(); err != nil {
+		t.Error(err)
+	}
+	if state := systemctl(t, "is-active", c.unit()); state != "active" {
+		t.Errorf("the first scope is %s", state)
+	}
+	wantIn(t, cmd.Process.Pid, c.Paths())
 }
 
 func TestScopeProperties(t *testing.T) {

@@ -63,6 +63,8 @@ func TestSystemdScopeFromCreateToDelete(t *testing.T) {
 			wantEqual(t, "processes", e.OK("ps", "-f", "json", id), fmt.Sprintf("[%d]\n", pid))
 			e.OK("kill", "--all", id, "KILL")
 			e.WaitExit(pid)
+			e.OK("kill", "--all", id, "KILL") // the scope may be gone
+			harness.OneLine(t, e.Fails(1, "kill", id, "TERM"), "not running")
 			e.OK("delete", id)
 			wantEqual(t, "the unit after delete", unitState(e, row.unit), "not-found\ninactive")
 			if _, err := os.Stat(dir); err == nil {
@@ -96,6 +98,34 @@ func TestSystemdScopeWithoutABus(t *testing.T) {
 	b.Edit(annotate("org.systemd.property.NoSuchThing", "true"))
 	harness.OneLine(t, withSystemd(e, "run", "-b", b.Dir, e.ID("c")).Fails(1), "start unit runack-test-"+e.ID("c")+".scope", "NoSuchThing")
 	e.AssertClean()
+}
+
+// A container whose state is damaged runs in a scope nevertheless, and delete --force finds it.
+func TestSystemdScopeOfADamagedState(t *testing.T) {
+	e := harness.New(t)
+	needSystemd(e)
+	for name, path := range map[string]string{"the default path": "", "a path": "system.slice:runack-test:" + e.ID("c")} {
+		t.Run(name, func(t *testing.T) {
+			e := e.On(t)
+			id, pidFile := e.ID("c"), filepath.Join(e.Dir, "pid")
+			b := e.Bundle(harness.Probe("wait"), harness.CgroupsPath(path))
+			withSystemd(e, "run", "-d", "--pid-file", pidFile, "-b", b.Dir, id).OK()
+			if err := os.WriteFile(filepath.Join(e.Root, id, "state.json"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e.OK("delete", "-f", id)
+			e.WaitExit(e.ReadPid(pidFile))
+		})
+	}
+}
+
+// Root of a user namespace, as in a system container, is served by its systemd as root.
+func TestSystemdScopeByRootOfAUserNamespace(t *testing.T) {
+	e := harness.New(t)
+	needSystemd(e)
+	b := e.Bundle(harness.Args("cat", "/proc/self/cgroup"), harness.CgroupsPath("system.slice:runack-test:"+e.ID("c")))
+	out := e.Command("unshare", "-Ur", harness.RuntimePath(), "--root", e.Root, "--systemd-cgroup", "run", "-b", b.Dir, e.ID("c")).OK()
+	wantEqual(t, "the cgroup", out, "0::/system.slice/runack-test-"+e.ID("c")+".scope\n")
 }
 
 // A user without privilege, in a login session, gets scopes of his own manager's, with limits.
