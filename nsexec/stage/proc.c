@@ -46,18 +46,24 @@ int proc_open(struct stage *s)
 {
 	if (s->proc_fd >= 0)
 		return s->proc_fd;
-	s->proc_fd = proc_new();
-	if (s->proc_fd >= 0) {
-		(void)close(
-			s->host_proc_fd); /* not needed any more, and it leads to the host's root */
-		s->host_proc_fd = -1;
-		return s->proc_fd;
+	int fd = proc_new();
+	if (fd < 0) {
+		int e = verify_proc(s, s->host_proc_fd);
+		if (e)
+			return e;
+		fd = steal_fd(&s->host_proc_fd);
 	}
-	int e = verify_proc(s, s->host_proc_fd);
-	if (e)
-		return e;
-	s->proc_fd = s->host_proc_fd;
-	return s->proc_fd;
+	proc_close(s);
+	s->proc_fd = fd;
+	return fd;
+}
+
+/* The host's leads to its root: nobody in the container may find it in our hands. */
+void proc_close(struct stage *s)
+{
+	fd_cleanup(&s->host_proc_fd);
+	fd_cleanup(&s->proc_fd);
+	s->host_proc_fd = s->proc_fd = -1;
 }
 
 /* Opens a path below the private procfs. Symlinks are refused except self and thread-self. */

@@ -193,6 +193,8 @@ void actions_run(struct stage *s, struct frame *f, uint32_t node);
 
 /* proc.c */
 int proc_open(struct stage *s);
+/* Closes it, and stage-0's, where nothing below /proc is to be written any more. */
+void proc_close(struct stage *s);
 int proc_write(struct stage *s, const char *path, const char *value, size_t len);
 
 /* path.c: names inside the container's root, never followed out of it */

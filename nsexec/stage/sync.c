@@ -187,8 +187,9 @@ static int created_run(struct stage *s, const void *args)
 
 	if (e)
 		return e;
-	/* From here on the container outlives the runtime that made it. */
+	/* From here on the container outlives the runtime that made it, and its hooks run beside us. */
 	(void)prctl(PR_SET_PDEATHSIG, 0);
+	proc_close(s);
 	s->listener = a->fd;
 	e = sync_report(s, "created");
 	if (e)

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"runack/tests/harness"
 )
 
@@ -122,4 +124,26 @@ func TestCVE_2024_21626_ByTheProgram(t *testing.T) {
 		}
 	}
 	e.Remove(id)
+}
+
+// Nor does the stage have such a descriptor while others may look at it: as long as the container is
+// created, and when its startContainer hooks run.
+func TestTheWaitingStageHoldsNothingOfTheHosts(t *testing.T) {
+	e := harness.New(t)
+	host := e.File("host/file", "")
+	e.OK("create", "-b", e.Bundle().Dir, "--pid-file", filepath.Join(e.Dir, "pid"), e.ID("c"))
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", e.ReadPid(filepath.Join(e.Dir, "pid"))))
+	if err != nil || len(fds) == 0 {
+		t.Fatal(fds, err)
+	}
+	for _, fd := range fds {
+		if _, err := os.Stat(fd + "/../../.." + host); err == nil {
+			t.Errorf("%s leads to the host's root", fd)
+		}
+	}
+	e.Remove(e.ID("c"))
+	look := "for fd in /proc/1/fd/*; do test -e $fd/../../.." + host + " && exit 9; done; test -e /proc/1/fd/0"
+	e.Run(everyCapability, harness.Args("/bin/true"), func(s *spec) {
+		s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", look}}}}
+	})
 }
