@@ -183,7 +183,7 @@ func TestScopeLimits(t *testing.T) {
 func TestScopeUnified(t *testing.T) {
 	c := scope(t, &specs.LinuxResources{
 		CPU:     &specs.LinuxCPU{Idle: ptr(int64(1))},
-		Unified: map[string]string{"memory.high": "33554432", "memory.oom.group": "1"},
+		Unified: map[string]string{"memory.high": "33554432"},
 	}, nil)
 	if c.Layout() != V2 {
 		t.Skip("unified is of v2")
@@ -196,7 +196,7 @@ func TestScopeUnified(t *testing.T) {
 		t.Fatal(err)
 	}
 	systemctl(t, "daemon-reload")
-	for file, want := range map[string]string{"memory/memory.high": "33554432", "memory/memory.oom.group": "1", "cpu/cpu.idle": "1"} {
+	for file, want := range map[string]string{"memory/memory.high": "33554432", "cpu/cpu.idle": "1"} {
 		c.wantFile(t, file, want)
 	}
 	for name, want := range map[string]string{"MemoryHigh": "33554432", "CPUWeight": "idle"} {

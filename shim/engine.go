@@ -50,9 +50,10 @@ type createRequest struct {
 
 // An execRequest is what to run in a container.
 type execRequest struct {
-	spec []byte        // the OCI process, as JSON
-	size *unix.Winsize // of its terminal, where somebody has asked for one already
-	io   container.IO
+	spec     []byte        // the OCI process, as JSON
+	terminal bool          // whether it has one, whatever spec says
+	size     *unix.Winsize // of its terminal, where somebody has asked for one already
+	io       container.IO
 }
 
 // A madeInit is an init that waits for its start.
@@ -106,6 +107,7 @@ func (containers) exec(ctx context.Context, s containerState, r *execRequest) (*
 	if err := json.Unmarshal(r.spec, &p); err != nil {
 		return nil, refuse(errInvalid, "exec: process: %v", err)
 	}
+	p.Terminal = r.terminal
 	if r.size != nil {
 		// The stage sets it before the program runs; we get the terminal at about the same time.
 		p.ConsoleSize = &specs.Box{Width: uint(r.size.Col), Height: uint(r.size.Row)}

@@ -198,7 +198,7 @@ func (s *Service) launch(ctx context.Context, p *process) (*container.Process, e
 	if err != nil {
 		return nil, err
 	}
-	r := &execRequest{spec: p.spec, io: io.forProcess()}
+	r := &execRequest{spec: p.spec, terminal: p.req.terminal, io: io.forProcess()}
 	s.loop.do(func() {
 		p.io = io // from here on resize goes there
 		io.size, r.size = p.size, p.size

@@ -24,7 +24,7 @@ func tryCommand() *cli.Command {
 		Description: tryDescription,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "show `HOST:CONTAINER[:ro]`; without ro, writing there reaches the host"},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "add `NAME=VALUE`, or NAME with its value here"},
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, KeepSpace: true, Usage: "add `NAME=VALUE`, or NAME with its value here"},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "working `DIR` in the container (default: the current one)"},
 			&cli.StringFlag{Name: "hostname", Usage: "host `NAME` (default: the container's ID)"},
 			&cli.StringFlag{Name: "memory", Usage: "limit of memory, a `SIZE` in bytes or with k, m or g"},

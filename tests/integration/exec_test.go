@@ -51,6 +51,7 @@ func TestExecOptions(t *testing.T) {
 	}{
 		{"cwd", []string{"--cwd", "/tmp"}, []string{"pwd"}, "/tmp\n"},
 		{"env", []string{"--env", "A=b c", "--env", "D=e"}, []string{"sh", "-c", "echo $A-$D"}, "b c-e\n"},
+		{"space around env", []string{"--env", "A= b \n", "--env", "D=e, f "}, []string{"sh", "-c", "echo \"$A-$D.\""}, " b \n-e, f .\n"},
 		{"user", []string{"--user", "1000:100"}, []string{"sh", "-c", "id -u; id -g"}, "1000\n100\n"},
 		{"user without group", []string{"-u", "1000"}, []string{"sh", "-c", "id -u; id -g"}, "1000\n0\n"},
 		{"additional groups", []string{"-g", "7", "-g", "8"}, []string{"sh", "-c", "grep Groups /proc/self/status | tr -s '\\t ' ' '"}, "Groups: 7 8 \n"},

@@ -322,11 +322,11 @@ func process(terminal bool, args ...string) *anypb.Any {
 	return &anypb.Any{TypeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process", Value: data}
 }
 
-// add adds an exec.
+// add adds an exec. Whether it has a terminal is for the request to say, so its process says the contrary.
 func (s *shim) add(id, exec string, io stdio, args ...string) {
 	s.T.Helper()
 	_, err := s.Exec(s.ctx(), &taskapi.ExecProcessRequest{
-		ID: id, ExecID: exec, Spec: process(io.terminal, args...),
+		ID: id, ExecID: exec, Spec: process(!io.terminal, args...),
 		Stdin: io.in, Stdout: io.out, Stderr: io.err, Terminal: io.terminal,
 	})
 	if err != nil {

@@ -66,6 +66,7 @@ var mayImport = map[string][]string{
 	"handshake":  {},
 	"specjson":   {},
 	"smallfile":  {},
+	"flock":      {},
 	"rawfd":      {},
 	"act":        {"handshake"},
 	"sealed":     {"handshake"},
@@ -75,9 +76,9 @@ var mayImport = map[string][]string{
 	"plan":       {"handshake", "specjson"},
 	"bundle":     {"handshake", "specjson", "plan"}, // the tables of mount options and limits have one place
 	"nsexec":     {"smallfile", "act", "handshake", "reaper", "plan", "sealed"},
-	"cgroupjoin": {"smallfile", "handshake", "specjson", "reaper"},
+	"cgroupjoin": {"smallfile", "flock", "handshake", "specjson", "reaper"},
 	"hooks":      {"handshake", "reaper", "nsexec"},
-	"container":  {"smallfile", "rawfd", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
+	"container":  {"smallfile", "flock", "rawfd", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp"},
 	"shim":       {"smallfile", "rawfd", "act", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container"},
 	"cmd":        {"doctor", "handshake", "specjson", "reaper", "bundle", "plan", "nsexec", "cgroupjoin", "hooks", "netdev", "seccomp", "container", "shim"},
 }
