@@ -19,13 +19,21 @@ type snapshot []limitFile
 
 type limitFile struct{ path, text string }
 
-// companions are files that the library writes with, or instead of, those of limitsOf.
-var companions = map[string][]string{
-	"memory.limit_in_bytes": {"memory.memsw.limit_in_bytes"},
-	"memory.max":            {"memory.swap.max"},
-	"blkio.weight":          {"blkio.bfq.weight"},
-	"blkio.weight_device":   {"blkio.bfq.weight_device"},
-	"io.weight":             {"io.bfq.weight"},
+// companion is a file that the library writes with, or instead of, one of limitsOf.
+func companion(file string) string {
+	switch file {
+	case "memory.limit_in_bytes":
+		return "memory.memsw.limit_in_bytes"
+	case "memory.max":
+		return "memory.swap.max"
+	case "blkio.weight":
+		return "blkio.bfq.weight"
+	case "blkio.weight_device":
+		return "blkio.bfq.weight_device"
+	case "io.weight":
+		return "io.bfq.weight"
+	}
+	return file
 }
 
 // snapshot reads the files that r is written to. What cannot be read is not there, or no limit.
@@ -33,7 +41,7 @@ func (c *Cgroup) snapshot(r *specs.LinuxResources) snapshot {
 	var s snapshot
 	seen := map[string]bool{}
 	for _, l := range limitsOf(r, c.saved.Layout) {
-		for _, file := range append([]string{l.file}, companions[l.file]...) {
+		for _, file := range []string{l.file, companion(l.file)} {
 			path := filepath.Join(c.dirOf(l.controller), file)
 			if seen[path] || strings.HasSuffix(file, ".pressure") { // its text is a measurement
 				continue
