@@ -21,7 +21,7 @@ BINDIR ?= $(PREFIX)/bin
 DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
 
-# VM=0 takes the virtual machine (up to a quarter of an hour, VM_TIMEOUT in seconds) out of `make test`. RACE=1
+# VM=0 takes the virtual machine (up to half an hour, VM_TIMEOUT in seconds) out of `make test`. RACE=1
 # puts Go's race detector under the unit tests.
 VM ?= 1
 RACE ?= 0
