@@ -335,7 +335,7 @@ func TestAReaderThatComesBack(t *testing.T) {
 	}
 	c := s.fifos("e", false)
 	defer c.in.Close()
-	s.add(id, "e", stdio{in: c.io.in, out: path}, "/bin/sh", "-c", "echo one; read x; echo two")
+	s.add(id, "e", stdio{in: c.io.in, out: path}, "/bin/sh", "-c", "echo one; read x; echo two; read x")
 	s.begin(id, "e")
 	line := make([]byte, 4)
 	if _, err := io.ReadFull(first, line); err != nil || string(line) != "one\n" {
@@ -345,13 +345,16 @@ func TestAReaderThatComesBack(t *testing.T) {
 	if _, err := c.in.WriteString("go\n"); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody reads now; the exec ends, and the second reader finds what it wrote meanwhile: the
-	// shim closes only what delete has closed.
+	// Nobody reads now. The second reader finds what is written meanwhile; the exec goes on until it is
+	// there, since with its end the shim gives the stream an end too.
 	second, err := os.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer second.Close()
+	if _, err := c.in.WriteString("go\n"); err != nil {
+		t.Fatal(err)
+	}
 	rest, err := io.ReadAll(second)
 	if err != nil || !bytes.Equal(rest, []byte("two\n")) {
 		t.Errorf("the second reader gets %q: %v", rest, err)
