@@ -2,6 +2,8 @@
 /* The last steps: descriptors, the program's name, and execve. */
 #include "stage.h"
 
+#include "failpoint.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
@@ -25,6 +27,21 @@ static long close_between(unsigned int first, unsigned int last)
 	return first > last ? 0 : syscall(SYS_close_range, first, last, 0);
 }
 
+static long close_all_but(unsigned int first, const int *kept, size_t n)
+{
+	for (;;) {
+		unsigned int next = UINT_MAX;
+		for (size_t i = 0; i < n; i++)
+			if (kept[i] >= (int)first && (unsigned int)kept[i] < next)
+				next = (unsigned int)kept[i];
+		if (next == UINT_MAX)
+			return close_between(first, UINT_MAX);
+		if (close_between(first, next - 1) < 0)
+			return -1;
+		first = next + 1;
+	}
+}
+
 /*
  * Closes all but the program's and the sync socket, for good: execve(2) looks up the program, its
  * interpreter and its loader before it closes what is close-on-exec, so that a directory of the host's
@@ -33,9 +50,9 @@ static long close_between(unsigned int first, unsigned int last)
 static int close_fds_run(struct stage *s, const void *args)
 {
 	const struct close_fds_args *a = args;
-	unsigned int sync = s->sync.fd < (int)a->keep ? a->keep - 1 : (unsigned int)s->sync.fd;
+	const int kept[] = { s->sync.fd, failpoint_seen(), failpoint_executioner() };
 
-	if (close_between(a->keep, sync - 1) < 0 || close_between(sync + 1, UINT_MAX) < 0)
+	if (close_all_but(a->keep, kept, ARRAY_SIZE(kept)) < 0)
 		return stage_fail(s, errno, "close_range", NULL);
 	s->root_fd = s->proc_fd = s->host_proc_fd = -1;
 	s->plan.n_fds = 0;

@@ -22,6 +22,16 @@ static size_t n_points;
 static int seen = -1; /* file that gets the name of every point that is passed */
 static int executioner = -1; /* socket of the process that kills us */
 
+int failpoint_seen(void)
+{
+	return seen;
+}
+
+int failpoint_executioner(void)
+{
+	return executioner;
+}
+
 static const char *lookup_env(char **env, const char *name)
 {
 	size_t n = strlen(name);

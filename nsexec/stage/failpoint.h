@@ -18,7 +18,21 @@ void failpoint_init(char **env);
  * negative errno described in s->fail, or never. */
 int failpoint(struct stage *s, int code, const char *object);
 
+/* The descriptors of failpoints, which a step that closes all others leaves; -1 for none. */
+int failpoint_seen(void);
+int failpoint_executioner(void);
+
 #else
+
+static inline int failpoint_seen(void)
+{
+	return -1;
+}
+
+static inline int failpoint_executioner(void)
+{
+	return -1;
+}
 
 static inline void failpoint_init(char **env)
 {
