@@ -50,6 +50,26 @@ func property(t testing.TB, c *Cgroup, name string) string {
 	return systemctl(t, "show", "--value", "-p", name, c.unit())
 }
 
+func wantProperties(t testing.TB, c *Cgroup, properties map[string]string) {
+	t.Helper()
+	for name, want := range properties {
+		if got := property(t, c, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// setDelegated sets the limits of a scope. A user may have been given some of the controllers only.
+func setDelegated(t testing.TB, c *Cgroup) {
+	t.Helper()
+	if err := c.Set(nil); err != nil {
+		if os.Geteuid() != 0 && errors.Is(err, unix.ENOENT) {
+			t.Skipf("not all controllers are delegated to users here: %v", err)
+		}
+		t.Fatal(err)
+	}
+}
+
 // scope prepares a cgroup in a scope of its own.
 func scope(t testing.TB, r *specs.LinuxResources, annotations map[string]string) *Cgroup {
 	t.Helper()
@@ -104,11 +124,7 @@ func TestScope(t *testing.T) {
 	if state := systemctl(t, "is-active", c.unit()); state != "active" {
 		t.Errorf("the scope is %s", state)
 	}
-	for name, want := range map[string]string{"Delegate": "yes", "CollectMode": "inactive-or-failed", "TasksAccounting": "yes"} {
-		if got := property(t, c, name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
+	wantProperties(t, c, map[string]string{"Delegate": "yes", "CollectMode": "inactive-or-failed", "TasksAccounting": "yes"})
 	if err := c.Set(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -140,12 +156,7 @@ func TestScopeLimits(t *testing.T) {
 		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}, rule(true, "c", 10, 200, "rw")},
 	}, nil)
 	entered(t, c)
-	if err := c.Set(nil); err != nil {
-		if os.Geteuid() != 0 && errors.Is(err, unix.ENOENT) {
-			t.Skipf("not all controllers are delegated to users here: %v", err)
-		}
-		t.Fatal(err)
-	}
+	setDelegated(t, c)
 	if c.Layout() != V2 {
 		t.Skip("the properties have other names on v1, where systemd has no more versions to come")
 	}
@@ -155,14 +166,10 @@ func TestScopeLimits(t *testing.T) {
 	} {
 		c.wantFile(t, file, want)
 	}
-	for name, want := range map[string]string{
+	wantProperties(t, c, map[string]string{
 		"MemoryMax": "67108864", "MemorySwapMax": "33554432", "MemoryLow": "33554432", "CPUWeight": "174",
 		"CPUQuotaPerSecUSec": "600ms", "CPUQuotaPeriodUSec": "50ms", "TasksMax": "17", "AllowedCPUs": "0", "AllowedMemoryNodes": "0", "DevicePolicy": "strict",
-	} {
-		if got := property(t, c, name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
+	})
 	if got := property(t, c, "DeviceAllow"); !strings.Contains(got, "/dev/char/10:200 rw") {
 		t.Errorf("DeviceAllow is %q", got)
 	}
@@ -189,21 +196,12 @@ func TestScopeUnified(t *testing.T) {
 		t.Skip("unified is of v2")
 	}
 	entered(t, c)
-	if err := c.Set(nil); err != nil {
-		if os.Geteuid() != 0 && errors.Is(err, unix.ENOENT) {
-			t.Skipf("not all controllers are delegated to users here: %v", err)
-		}
-		t.Fatal(err)
-	}
+	setDelegated(t, c)
 	systemctl(t, "daemon-reload")
 	for file, want := range map[string]string{"memory/memory.high": "33554432", "cpu/cpu.idle": "1"} {
 		c.wantFile(t, file, want)
 	}
-	for name, want := range map[string]string{"MemoryHigh": "33554432", "CPUWeight": "idle"} {
-		if got := property(t, c, name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
+	wantProperties(t, c, map[string]string{"MemoryHigh": "33554432", "CPUWeight": "idle"})
 }
 
 // Unit names are global, whatever the slice: who finds another's scope under its name leaves it alone.
@@ -235,11 +233,7 @@ func TestScopeProperties(t *testing.T) {
 		"org.systemd.property.TimeoutStopSec": "uint64 7", "org.systemd.property.CollectMode": "'inactive'", "other": "x",
 	})
 	entered(t, c)
-	for name, want := range map[string]string{"TimeoutStopUSec": "7s", "CollectMode": "inactive"} {
-		if got := property(t, c, name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
+	wantProperties(t, c, map[string]string{"TimeoutStopUSec": "7s", "CollectMode": "inactive"})
 }
 
 // An exec joins by birth where the kernel lets it, and through systemd where not.

@@ -152,13 +152,12 @@ func TestUpdateSetsBackEveryFile(t *testing.T) {
 		return []specs.LinuxThrottleDevice{d}
 	}
 	limits := func(n uint64) *specs.LinuxResources {
-		r := &specs.LinuxResources{
+		return &specs.LinuxResources{
 			Memory:  &specs.LinuxMemory{Limit: ptr(int64(n << 26)), Swap: ptr(int64(n << 27)), Reservation: ptr(int64(n << 25)), Swappiness: ptr(6 + n)},
 			CPU:     &specs.LinuxCPU{Shares: ptr(512 * n), Quota: ptr(int64(20000 * n)), Period: ptr(50000 * n), Burst: ptr(10000 * n), Cpus: "0", Mems: "0"},
 			Pids:    &specs.LinuxPids{Limit: ptr(int64(9 * n))},
 			BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(200 * n)), ThrottleReadBpsDevice: throttle(1 << 20 * n), ThrottleWriteIOPSDevice: throttle(100 * n)},
 		}
-		return r
 	}
 	for name, before := range map[string]*specs.LinuxResources{"no limits": nil, "limits": limits(2)} {
 		t.Run(name, func(t *testing.T) {
@@ -166,14 +165,13 @@ func TestUpdateSetsBackEveryFile(t *testing.T) {
 			for _, name := range []string{"memory", "cpu", "pids"} {
 				needController(t, c, name)
 			}
-			settable := func(r *specs.LinuxResources) *specs.LinuxResources { return c.settable(r) }
 			if before != nil {
-				if err := c.Set(settable(before)); err != nil {
+				if err := c.Set(c.settable(before)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			was, saved := c.limitTexts(t), c.Saved()
-			update := settable(limits(1))
+			update := c.settable(limits(1))
 			// The kernel refuses it last, whatever the layout.
 			update.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "3MB", Limit: 1}}
 			if err := c.Update(update); err == nil || strings.Contains(err.Error(), "set limits back") {
